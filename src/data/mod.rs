@@ -1,0 +1,1 @@
+//! From files to arrays that a network can learn from.
