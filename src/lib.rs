@@ -1,9 +1,42 @@
 //! Neural networks on the CPU over ndarray.
 
+mod context;
 pub mod data;
 mod error;
+mod gradients;
+mod initializers;
 mod kernels;
+mod layer;
+pub mod losses;
+pub mod metrics;
+pub mod optimizers;
+mod param;
+mod pool;
+mod scalar;
+pub mod schedules;
+mod seed;
+mod summary;
 mod tensor;
 
+pub use context::{AllReduce, Context, Frame, Mode};
 pub use error::{Error, Result};
-pub use tensor::{Element, Scalar, Tensor, to_tensor, values};
+pub use gradients::{Grad, RowGrad};
+pub use initializers::{CustomInitializer, Init, Initializer};
+pub use kernels::Real;
+pub use layer::{Layer, Merge, Needs};
+pub use losses::Loss;
+pub use metrics::Metric;
+pub use optimizers::Optimizer;
+pub use param::{Param, ParamId, Visitor};
+pub use scalar::{Element, Scalar};
+pub use schedules::Schedule;
+pub use summary::{Summary, SummaryRow};
+pub use tensor::{Tensor, to_tensor, values};
+
+/// What most programs use: `use layerwise::prelude::*;`.
+pub mod prelude {
+    pub use crate::{
+        Context, Error, Init, Initializer, Layer, Loss, Merge, Metric, Mode, Needs, Optimizer, Param, Result, Scalar,
+        Schedule, Tensor, Visitor,
+    };
+}

@@ -1,13 +1,9 @@
-//! The values that flow through a network: plain ndarrays, and the two number types they may hold.
+//! The values that flow through a network: plain ndarrays, reference-counted.
 
-use std::fmt::{Debug, Display};
-use std::iter::Sum;
-
-use ndarray::{ArcArray, ArrayBase, Data, Dimension, IxDyn, LinalgScalar, ScalarOperand};
-use num_traits::{Float, FromPrimitive, NumAssign};
+use ndarray::{ArcArray, ArrayBase, Data, Dimension, IxDyn};
 
 use crate::error::{Error, Result};
-use crate::kernels::KernelScalar;
+use crate::scalar::{Element, Scalar};
 
 /// An n-dimensional array that is cheap to clone: a reference-counted ndarray.
 ///
@@ -15,109 +11,6 @@ use crate::kernels::KernelScalar;
 /// ndarray becomes one with `array.into_dyn().into_shared()`, and [`to_tensor`] makes one from any ndarray.
 /// Axis 0 is the batch.
 pub type Tensor<A = f32> = ArcArray<A, IxDyn>;
-
-/// The number types of networks: `f32`, which everybody trains in, and `f64`, so that gradients can be checked
-/// properly.
-///
-/// Constructors called `new` make `f32` layers, as `HashMap::new` makes maps with one hasher; constructors called
-/// `of` are generic.
-pub trait Scalar:
-    Float
-    + FromPrimitive
-    + NumAssign
-    + LinalgScalar
-    + ScalarOperand
-    + Sum
-    + Debug
-    + Display
-    + Default
-    + Send
-    + Sync
-    + KernelScalar
-    + 'static
-{
-    /// The type's name as users write it.
-    const NAME: &'static str;
-
-    /// From an `f64`, rounded to nearest.
-    fn of(value: f64) -> Self;
-
-    /// To an `f64`, exactly.
-    fn as_f64(self) -> f64;
-}
-
-impl Scalar for f32 {
-    const NAME: &'static str = "f32";
-
-    #[inline(always)]
-    fn of(value: f64) -> Self {
-        value as f32
-    }
-
-    #[inline(always)]
-    fn as_f64(self) -> f64 {
-        f64::from(self)
-    }
-}
-
-impl Scalar for f64 {
-    const NAME: &'static str = "f64";
-
-    #[inline(always)]
-    fn of(value: f64) -> Self {
-        value
-    }
-
-    #[inline(always)]
-    fn as_f64(self) -> f64 {
-        self
-    }
-}
-
-/// What an array from outside may hold to be taken in as numbers of type `A`: `A` itself, whole numbers (class
-/// labels, token ids) and booleans.
-///
-/// An `f64` array is not taken for an `f32` model: convert it where you decide to lose the digits.
-pub trait Element<A>: Copy {
-    /// The number, or `None` where `A` cannot hold it exactly.
-    fn element(self) -> Option<A>;
-}
-
-macro_rules! float_element {
-    ($($float:ty),*) => {$(
-        impl Element<$float> for $float {
-            fn element(self) -> Option<$float> {
-                Some(self)
-            }
-        }
-    )*};
-}
-float_element!(f32, f64);
-
-macro_rules! integer_element {
-    ($float:ty, $digits:expr; $($int:ty),*) => {$(
-        impl Element<$float> for $int {
-            fn element(self) -> Option<$float> {
-                // Every whole number up to 2^digits has a float of its own; beyond, neighbours fall together.
-                let wide = self as i128;
-                (wide.abs() <= 1i128 << $digits).then_some(self as $float)
-            }
-        }
-    )*};
-}
-integer_element!(f32, 24; u8, u16, u32, u64, usize, i8, i16, i32, i64, isize);
-integer_element!(f64, 53; u8, u16, u32, u64, usize, i8, i16, i32, i64, isize);
-
-macro_rules! bool_element {
-    ($($float:ty),*) => {$(
-        impl Element<$float> for bool {
-            fn element(self) -> Option<$float> {
-                Some(if self { 1.0 } else { 0.0 })
-            }
-        }
-    )*};
-}
-bool_element!(f32, f64);
 
 /// Any ndarray as a [`Tensor`] in standard (row-major) layout.
 ///

@@ -2,8 +2,11 @@
 //!
 //! Nothing in here knows of layers.
 
-/// What the kernels need of a number type. Implemented for `f32` and `f64`; not for users.
-#[doc(hidden)]
-pub trait KernelScalar: Sized {}
-impl KernelScalar for f32 {}
-impl KernelScalar for f64 {}
+pub(crate) mod elementwise;
+pub(crate) mod gemm;
+mod math;
+pub(crate) mod reduce;
+pub(crate) mod simd;
+pub(crate) mod update;
+
+pub use math::Real;

@@ -1,0 +1,278 @@
+//! The gradient of every parameter in one flat buffer.
+//!
+//! When a trainer takes a model it binds each trainable parameter to a span. Clipping, norms and sums over shards are
+//! then one pass over memory, and a step builds no names.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use crate::kernels::elementwise;
+use crate::layer::Layer;
+use crate::param::{Param, ParamId, Visitor};
+use crate::scalar::Scalar;
+use crate::tensor::Tensor;
+
+/// Where one parameter's gradient lies.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Span {
+    pub(crate) id: ParamId,
+    pub(crate) range: Range<usize>,
+    /// The length of a row, for gradients that touch some rows only.
+    pub(crate) row: usize,
+}
+
+/// Which parameter has which span. A parameter that is used twice has one.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Binding {
+    pub(crate) spans: Vec<Span>,
+    index: HashMap<ParamId, usize, BuildIdHasher>,
+}
+
+impl Binding {
+    /// Binds the trainable parameters of a built model.
+    pub(crate) fn of<A: Scalar>(model: &dyn Layer<A>) -> Self {
+        let mut binding = Binding::default();
+        let mut bind = |_: &str, param: &Param<A>| binding.add(param);
+        model.visit(&mut Visitor::unnamed(&mut bind));
+        binding
+    }
+
+    fn add<A: Scalar>(&mut self, param: &Param<A>) {
+        if !param.is_trainable() || !param.is_built() || self.index.contains_key(&param.id()) {
+            return;
+        }
+        let start = self.len();
+        let shape = param.get().map_or(&[][..], |value| value.shape());
+        let row = shape.iter().skip(1).product();
+        self.index.insert(param.id(), self.spans.len());
+        self.spans.push(Span { id: param.id(), range: start..start + param.len(), row });
+    }
+
+    /// Whether the trainable parameters of the model are just those that were bound.
+    pub(crate) fn fits<A: Scalar>(&self, model: &dyn Layer<A>) -> bool {
+        let (mut fits, mut next) = (true, 0);
+        let mut check = |_: &str, param: &Param<A>| {
+            if !param.is_trainable() {
+                fits &= !self.index.contains_key(&param.id());
+                return;
+            }
+            match self.index.get(&param.id()) {
+                Some(&at) if at == next && self.spans[at].range.len() == param.len() => next += 1,
+                Some(&at) => fits &= at < next,
+                None => fits = false,
+            }
+        };
+        model.visit(&mut Visitor::unnamed(&mut check));
+        fits && next == self.spans.len()
+    }
+
+    /// The number of values in the flat buffer.
+    pub(crate) fn len(&self) -> usize {
+        self.spans.last().map_or(0, |span| span.range.end)
+    }
+
+    pub(crate) fn position(&self, id: ParamId) -> Option<usize> {
+        self.index.get(&id).copied()
+    }
+}
+
+/// Ids are counted: they need no hashing.
+type BuildIdHasher = std::hash::BuildHasherDefault<IdHasher>;
+
+#[derive(Default)]
+struct IdHasher(u64);
+
+impl std::hash::Hasher for IdHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(byte);
+        }
+    }
+
+    fn write_u64(&mut self, id: u64) {
+        // Fibonacci hashing spreads neighbours over the high bits, which the table looks at.
+        self.0 = id.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    }
+}
+
+/// What a step has written into a span so far.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Touch {
+    /// Nothing: what stands there is from an older step.
+    Nothing,
+    /// All of it.
+    All,
+    /// The rows that carry the stamp of this step.
+    Rows,
+}
+
+/// One shard's gradients of one step.
+#[derive(Debug)]
+pub(crate) struct Gradients<A: Scalar> {
+    binding: Arc<Binding>,
+    flat: Vec<A>,
+    touch: Vec<Touch>,
+    /// For each span that was ever touched by rows: the step in which each row was touched last.
+    row_stamps: Vec<Vec<u32>>,
+    stamp: u32,
+}
+
+impl<A: Scalar> Gradients<A> {
+    pub(crate) fn new(binding: Arc<Binding>) -> Self {
+        let spans = binding.spans.len();
+        Gradients {
+            flat: vec![A::zero(); binding.len()],
+            touch: vec![Touch::Nothing; spans],
+            row_stamps: vec![Vec::new(); spans],
+            stamp: 0,
+            binding,
+        }
+    }
+
+    pub(crate) fn binding(&self) -> &Binding {
+        &self.binding
+    }
+
+    /// Forgets the last step. Nothing is cleared: the first to write a span overwrites it.
+    pub(crate) fn begin_step(&mut self) {
+        self.touch.fill(Touch::Nothing);
+        self.stamp = self.stamp.wrapping_add(1);
+        if self.stamp == 0 {
+            self.row_stamps.iter_mut().for_each(|stamps| stamps.fill(0));
+            self.stamp = 1;
+        }
+    }
+
+    /// The span's memory to write all of, and whether to add to what is there (or to overwrite it).
+    pub(crate) fn dense(&mut self, id: ParamId) -> Option<Grad<'_, A>> {
+        let at = self.binding.position(id)?;
+        if self.touch[at] == Touch::Rows {
+            self.fill_untouched_rows(at);
+        }
+        let fresh = self.touch[at] == Touch::Nothing;
+        self.touch[at] = Touch::All;
+        Some(Grad { values: &mut self.flat[self.binding.spans[at].range.clone()], fresh })
+    }
+
+    /// The span's memory to add single rows to.
+    pub(crate) fn rows(&mut self, id: ParamId) -> Option<RowGrad<'_, A>> {
+        let at = self.binding.position(id)?;
+        let span = &self.binding.spans[at];
+        if self.touch[at] == Touch::Nothing {
+            self.touch[at] = Touch::Rows;
+            let rows = span.range.len().checked_div(span.row).unwrap_or(0);
+            self.row_stamps[at].resize(rows, 0);
+        }
+        let stamps = (self.touch[at] == Touch::Rows).then_some(&mut self.row_stamps[at][..]);
+        Some(RowGrad { values: &mut self.flat[span.range.clone()], row: span.row, stamps, stamp: self.stamp })
+    }
+
+    fn fill_untouched_rows(&mut self, at: usize) {
+        let span = &self.binding.spans[at];
+        let rows = self.flat[span.range.clone()].chunks_exact_mut(span.row);
+        for (row, &stamp) in rows.zip(&self.row_stamps[at]) {
+            if stamp != self.stamp {
+                row.fill(A::zero());
+            }
+        }
+    }
+
+    /// Whether any layer wrote a gradient for the span in this step.
+    pub(crate) fn is_touched(&self, at: usize) -> bool {
+        self.touch[at] != Touch::Nothing
+    }
+
+    /// The values of a part of a span (positions within the span), if all of the span was written.
+    pub(crate) fn slice(&self, at: usize, part: Range<usize>) -> Option<&[A]> {
+        let start = self.binding.spans[at].range.start;
+        (self.touch[at] == Touch::All).then(|| &self.flat[start + part.start..start + part.end])
+    }
+
+    /// Adds a part of a span to `total`, whatever was written of it.
+    pub(crate) fn add_to(&self, at: usize, part: Range<usize>, total: &mut [A]) {
+        if let Some(values) = self.slice(at, part.clone()) {
+            return elementwise::add_assign(total, values);
+        }
+        if self.touch[at] == Touch::Nothing {
+            return;
+        }
+        let Span { range, row, .. } = &self.binding.spans[at];
+        for number in part.start / row..part.end.div_ceil(*row) {
+            if self.row_stamps[at][number] == self.stamp {
+                let from = part.start.max(number * row);
+                let to = part.end.min((number + 1) * row);
+                let values = &self.flat[range.start + from..range.start + to];
+                elementwise::add_assign(&mut total[from - part.start..to - part.start], values);
+            }
+        }
+    }
+}
+
+/// The place for a parameter's gradient in this pass.
+#[derive(Debug)]
+pub struct Grad<'a, A> {
+    values: &'a mut [A],
+    fresh: bool,
+}
+
+impl<'a, A: Scalar> Grad<'a, A> {
+    /// The memory, and the factor for what stands in it: 0 when this is the first gradient of the pass (the old
+    /// values mean nothing, and may not be read), 1 when the layer was used before. As in `c = a b + beta c`.
+    pub fn into_parts(self) -> (&'a mut [A], A) {
+        (self.values, if self.fresh { A::zero() } else { A::one() })
+    }
+
+    /// The memory to add to, with zeros in it where nothing was written yet.
+    pub fn accumulate(self) -> &'a mut [A] {
+        if self.fresh {
+            self.values.fill(A::zero());
+        }
+        self.values
+    }
+
+    /// Adds a gradient, in the shape of the parameter.
+    ///
+    /// # Errors
+    /// [`Error::Length`] where the gradient has another number of values than the parameter.
+    pub fn add(self, gradient: &Tensor<A>) -> Result<()> {
+        if gradient.len() != self.values.len() {
+            return Err(Error::length("gradient of a parameter", self.values.len(), gradient.len()));
+        }
+        for (total, &value) in self.accumulate().iter_mut().zip(gradient) {
+            *total += value;
+        }
+        Ok(())
+    }
+}
+
+/// The place for a gradient that touches some rows of a parameter only.
+#[derive(Debug)]
+pub struct RowGrad<'a, A> {
+    values: &'a mut [A],
+    row: usize,
+    stamps: Option<&'a mut [u32]>,
+    stamp: u32,
+}
+
+impl<A: Scalar> RowGrad<'_, A> {
+    /// Adds to one row.
+    ///
+    /// # Panics
+    /// Where the parameter has no such row.
+    pub fn add(&mut self, row: usize, gradient: &[A]) {
+        let values = &mut self.values[row * self.row..(row + 1) * self.row];
+        match &mut self.stamps {
+            Some(stamps) if stamps[row] != self.stamp => {
+                stamps[row] = self.stamp;
+                values.copy_from_slice(gradient);
+            }
+            _ => elementwise::add_assign(values, gradient),
+        }
+    }
+}

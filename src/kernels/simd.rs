@@ -1,0 +1,99 @@
+//! Run-time choice of the instruction set for vector loops.
+//!
+//! The default x86-64 target knows SSE2 alone. [`simd!`] compiles one loop three times (SSE2, AVX2, AVX-512) and picks
+//! by what the processor has; the compiler vectorises each copy. Elsewhere (NEON on aarch64) the plain copy is the
+//! fast one already.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+
+/// The widest instruction set that this processor and system can run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub(crate) enum Level {
+    /// What the compilation target guarantees.
+    Baseline = 1,
+    /// AVX2 and FMA: 8 `f32` at a time.
+    Avx2 = 2,
+    /// AVX-512 F, VL, DQ and BW: 16 `f32` at a time.
+    Avx512 = 3,
+}
+
+/// Asked once, then read from memory.
+#[inline]
+pub(crate) fn level() -> Level {
+    static KNOWN: AtomicU8 = AtomicU8::new(0);
+    match KNOWN.load(Ordering::Relaxed) {
+        1 => Level::Baseline,
+        2 => Level::Avx2,
+        3 => Level::Avx512,
+        _ => {
+            let found = detect();
+            KNOWN.store(found as u8, Ordering::Relaxed);
+            found
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+fn detect() -> Level {
+    let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+    let avx512 = is_x86_feature_detected!("avx512f")
+        && is_x86_feature_detected!("avx512vl")
+        && is_x86_feature_detected!("avx512dq")
+        && is_x86_feature_detected!("avx512bw");
+    match (avx2, avx512) {
+        (true, true) => Level::Avx512,
+        (true, false) => Level::Avx2,
+        _ => Level::Baseline,
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn detect() -> Level {
+    Level::Baseline
+}
+
+/// Whether the plain copy of a loop may use fused multiply-add: without the instruction, `mul_add` is a slow call.
+pub(crate) const BASELINE_FMA: bool = cfg!(target_arch = "aarch64") || cfg!(target_feature = "fma");
+
+/// Writes a function over slices, compiled for each instruction set and dispatched at run time.
+///
+/// The body is generic over `A: Real` and sees `const FMA: bool`, which tells whether multiply-add is one instruction.
+macro_rules! simd {
+    ($(#[$meta:meta])* $vis:vis fn $name:ident<$A:ident $(, const $N:ident: $N_ty:ty)?>(
+        $($arg:ident: $ty:ty),* $(,)?
+    ) $(-> $ret:ty)? $body:block) => {
+        $(#[$meta])*
+        #[inline]
+        $vis fn $name<$A: $crate::kernels::Real $(, const $N: $N_ty)?>($($arg: $ty),*) $(-> $ret)? {
+            #[inline(always)]
+            #[allow(non_upper_case_globals, clippy::extra_unused_type_parameters)]
+            fn body<$A: $crate::kernels::Real $(, const $N: $N_ty)?, const FMA: bool>($($arg: $ty),*) $(-> $ret)? $body
+
+            #[cfg(target_arch = "x86_64")]
+            {
+                use $crate::kernels::simd::{Level, level};
+
+                #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")]
+                fn avx512<$A: $crate::kernels::Real $(, const $N: $N_ty)?>($($arg: $ty),*) $(-> $ret)? {
+                    body::<$A $(, $N)?, true>($($arg),*)
+                }
+
+                #[target_feature(enable = "avx2,fma")]
+                fn avx2<$A: $crate::kernels::Real $(, const $N: $N_ty)?>($($arg: $ty),*) $(-> $ret)? {
+                    body::<$A $(, $N)?, true>($($arg),*)
+                }
+
+                match level() {
+                    // SAFETY: `level` answers `Avx512` only where every feature that `avx512` enables was detected.
+                    Level::Avx512 => return unsafe { avx512::<$A $(, $N)?>($($arg),*) },
+                    // SAFETY: `level` answers `Avx2` only where AVX2 and FMA were detected.
+                    Level::Avx2 => return unsafe { avx2::<$A $(, $N)?>($($arg),*) },
+                    Level::Baseline => {}
+                }
+            }
+            body::<$A $(, $N)?, { $crate::kernels::simd::BASELINE_FMA }>($($arg),*)
+        }
+    };
+}
+pub(crate) use simd;

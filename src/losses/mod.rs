@@ -1,0 +1,112 @@
+//! What training makes small.
+
+use crate::context::Context;
+use crate::error::{Error, Result};
+use crate::scalar::Scalar;
+use crate::tensor::Tensor;
+
+/// By what the sum of the weighted losses is divided.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Reduction {
+    /// By the number of terms, whatever their weights. Keras's default (`sum_over_batch_size`).
+    #[default]
+    Mean,
+    /// By the sum of the weights. PyTorch's `mean` where there are class weights.
+    WeightedMean,
+    /// By nothing.
+    Sum,
+}
+
+/// The part of a batch that a loss is asked about: the weights of these samples and the factor for all of them.
+#[derive(Clone, Copy, Debug)]
+pub struct Samples<'a, A> {
+    /// One weight for each sample (or for each step of each sample, in row-major order); all 1 if absent.
+    pub weights: Option<&'a [A]>,
+    /// One divided by [`Loss::denominator`] of the whole batch.
+    pub scale: A,
+}
+
+/// A function of the network's output and the target, and its derivative.
+///
+/// A batch may come in shards, each with its part of the samples. So that they add up to the loss of the batch, the
+/// trainer first asks for the [`denominator`](Self::denominator) of the whole batch, and every shard multiplies by its
+/// inverse, [`Samples::scale`].
+pub trait Loss<A: Scalar = f32>: Send + Sync {
+    /// The loss's name, as errors and files name it.
+    fn kind(&self) -> &str;
+
+    /// By what the sum over the whole batch is divided: for a mean, the number of terms or the sum of their weights.
+    /// `output` is the shape of the network's output for the whole batch.
+    ///
+    /// # Errors
+    /// Where the target or the weights do not fit the output.
+    fn denominator(&self, output: &[usize], target: &Tensor<A>, weights: Option<&[A]>) -> Result<A>;
+
+    /// `scale * sum_i w_i l_i` over the samples of `output`, and if wanted its gradient with respect to `output`, in
+    /// the shape of `output`.
+    ///
+    /// # Errors
+    /// Where the target does not fit the output or holds a value that is none (a label out of range).
+    fn compute(
+        &self,
+        output: &Tensor<A>,
+        target: &Tensor<A>,
+        samples: Samples<'_, A>,
+        want_gradient: bool,
+        ctx: &mut Context<A>,
+    ) -> Result<(A, Option<Tensor<A>>)>;
+
+    /// What the network's raw output means: a loss from logits turns them into probabilities. Metrics and
+    /// `predict_proba` see this; the default is the output itself.
+    ///
+    /// # Errors
+    /// Where the output has a shape that the loss cannot take.
+    fn prediction(&self, output: &Tensor<A>, ctx: &mut Context<A>) -> Result<Tensor<A>> {
+        let _ = ctx;
+        Ok(output.clone())
+    }
+
+    /// The loss of a whole batch, and its gradient with respect to the output: for trying a loss out, and for one's
+    /// own training loops.
+    ///
+    /// # Errors
+    /// As for [`compute`](Self::compute).
+    fn evaluate(&self, output: &Tensor<A>, target: &Tensor<A>, weights: Option<&[A]>) -> Result<(A, Tensor<A>)> {
+        let denominator = self.denominator(output.shape(), target, weights)?;
+        let samples = Samples { weights, scale: scale(denominator) };
+        let (value, gradient) = self.compute(output, target, samples, true, &mut Context::inference())?;
+        let gradient = gradient.ok_or_else(|| Error::custom(format!("{} gave no gradient", self.kind())))?;
+        Ok((value, gradient))
+    }
+}
+
+/// The factor for a denominator. A batch in which every weight is 0 has the loss 0, not 0 / 0.
+pub(crate) fn scale<A: Scalar>(denominator: A) -> A {
+    if denominator == A::zero() { A::zero() } else { A::one() / denominator }
+}
+
+/// How many terms share one weight: weights come one for each sample or one for each term.
+///
+/// # Errors
+/// [`Error::Length`] where they are neither.
+pub(crate) fn terms_per_weight(batch: usize, terms: usize, weights: usize) -> Result<usize> {
+    if weights == terms {
+        Ok(1)
+    } else if weights == batch && batch > 0 {
+        Ok(terms / batch)
+    } else {
+        Err(Error::length("sample weights, one for each sample of the batch", batch, weights))
+    }
+}
+
+/// The denominator of a reduction over `terms` terms.
+pub(crate) fn reduce<A: Scalar>(reduction: Reduction, batch: usize, terms: usize, weights: Option<&[A]>) -> Result<A> {
+    let each = weights.map_or(Ok(1), |weights| terms_per_weight(batch, terms, weights.len()))?;
+    Ok(match (reduction, weights) {
+        (Reduction::Sum, _) => A::one(),
+        (Reduction::WeightedMean, Some(weights)) => {
+            weights.iter().fold(A::zero(), |sum, &w| sum + w) * A::of(each as f64)
+        }
+        _ => A::of(terms as f64),
+    })
+}

@@ -1,0 +1,216 @@
+//! Parameters, state, and the visitor that names them.
+
+use std::fmt::{Display, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use ndarray::{ArrayBase, Data, Dimension, IxDyn};
+
+use crate::error::{Error, Result};
+use crate::scalar::Scalar;
+use crate::tensor::{Tensor, values};
+
+/// What makes a parameter the same one wherever it is used: gradients, optimizer slots and pending state go by it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+pub struct ParamId(pub(crate) u64);
+
+/// One array that a layer owns: a weight that training changes, or state that a layer keeps (a running mean).
+///
+/// It is empty until [`Init::param`](crate::Init::param) fills it when the layer is built.
+#[derive(Debug)]
+pub struct Param<A: Scalar = f32> {
+    id: ParamId,
+    value: Option<Tensor<A>>,
+    state: bool,
+    frozen: bool,
+}
+
+impl<A: Scalar> Param<A> {
+    /// A weight, to be learned.
+    #[allow(clippy::new_without_default)]
+    pub fn new() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Param { id: ParamId(NEXT.fetch_add(1, Ordering::Relaxed)), value: None, state: false, frozen: false }
+    }
+
+    /// State, which no optimizer touches; a layer changes it with [`Context::set_state`](crate::Context::set_state).
+    pub fn state() -> Self {
+        Param { state: true, ..Self::new() }
+    }
+
+    /// A second handle to the same weight, for another layer: one gradient, one update (tied weights).
+    ///
+    /// Both layers may be built or not yet; whichever is built first makes the values for both, so both must be part
+    /// of one model.
+    pub fn tied(&self) -> Self {
+        Param { id: self.id, value: self.value.clone(), state: self.state, frozen: self.frozen }
+    }
+
+    /// What identifies it.
+    pub fn id(&self) -> ParamId {
+        self.id
+    }
+
+    /// Whether it is state rather than a weight.
+    pub fn is_state(&self) -> bool {
+        self.state
+    }
+
+    /// Whether training leaves it alone.
+    pub fn is_frozen(&self) -> bool {
+        self.frozen
+    }
+
+    /// Freezes it or sets it free. A frozen weight gets no gradient, and a frozen state no updates.
+    pub fn set_frozen(&mut self, frozen: bool) {
+        self.frozen = frozen;
+    }
+
+    /// Whether training changes it.
+    pub fn is_trainable(&self) -> bool {
+        !self.state && !self.frozen
+    }
+
+    /// Whether it has values yet.
+    pub fn is_built(&self) -> bool {
+        self.value.is_some()
+    }
+
+    /// The values.
+    ///
+    /// # Errors
+    /// [`Error::NotBuilt`] before the layer was built.
+    pub fn get(&self) -> Result<&Tensor<A>> {
+        self.value.as_ref().ok_or(Error::NotBuilt)
+    }
+
+    /// The values in row-major order.
+    ///
+    /// # Errors
+    /// [`Error::NotBuilt`] before the layer was built.
+    pub fn values(&self) -> Result<&[A]> {
+        values(self.get()?)
+    }
+
+    /// The number of values; 0 before the layer was built.
+    pub fn len(&self) -> usize {
+        self.value.as_ref().map_or(0, |value| value.len())
+    }
+
+    /// Whether it has no values.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Replaces the values by others of the same shape.
+    ///
+    /// # Errors
+    /// [`Error::NotBuilt`] before the layer was built, [`Error::Shape`] for another shape.
+    pub fn set<S, D>(&mut self, array: &ArrayBase<S, D>) -> Result<()>
+    where
+        S: Data<Elem = A>,
+        D: Dimension,
+    {
+        let shape = self.get()?.shape();
+        if array.shape() != shape {
+            return Err(Error::shape("parameter", format!("shape {shape:?}"), array.shape()));
+        }
+        self.value = Some(standard(array));
+        Ok(())
+    }
+
+    /// The values, to change in place. They are copied first if somebody else holds them.
+    pub(crate) fn values_mut(&mut self) -> Option<&mut [A]> {
+        self.value.as_mut().and_then(|value| value.as_slice_mut())
+    }
+
+    pub(crate) fn replace(&mut self, value: Option<Tensor<A>>) -> Option<Tensor<A>> {
+        std::mem::replace(&mut self.value, value)
+    }
+}
+
+/// A row-major tensor of any array.
+fn standard<A: Scalar, S: Data<Elem = A>, D: Dimension>(array: &ArrayBase<S, D>) -> Tensor<A> {
+    let shape = IxDyn(array.shape());
+    let values = array.iter().copied().collect();
+    Tensor::from_shape_vec(shape, values).expect("as many values as the array has")
+}
+
+/// Walks over the parameters of a model, each with its dotted name: `2.weight`, `encoder.0.bias`.
+///
+/// A layer hands in its parameters with [`param`](Self::param); a container opens a [`scope`](Self::scope) for each
+/// child. One visitor serves saving, loading, freezing, counting and training.
+pub struct Visitor<'v, P> {
+    path: String,
+    named: bool,
+    each: &'v mut dyn FnMut(&str, P),
+}
+
+impl<'v, P> Visitor<'v, P> {
+    /// A visitor that calls `each` with the dotted name and the parameter.
+    pub fn new(each: &'v mut dyn FnMut(&str, P)) -> Self {
+        Visitor { path: String::new(), named: true, each }
+    }
+
+    /// A visitor that builds no names, for the places where only the order and the identities count.
+    pub fn unnamed(each: &'v mut dyn FnMut(&str, P)) -> Self {
+        Visitor { path: String::new(), named: false, each }
+    }
+
+    /// Visits one parameter under its name in the layer.
+    pub fn param(&mut self, name: &str, param: P) {
+        if !self.named {
+            return (self.each)("", param);
+        }
+        let mark = self.enter(name);
+        (self.each)(&self.path, param);
+        self.path.truncate(mark);
+    }
+
+    /// Visits what lies under a child of the given name or number.
+    pub fn scope(&mut self, name: impl Display, inside: impl FnOnce(&mut Self)) {
+        if !self.named {
+            return inside(self);
+        }
+        let mark = self.enter(name);
+        inside(self);
+        self.path.truncate(mark);
+    }
+
+    fn enter(&mut self, name: impl Display) -> usize {
+        let mark = self.path.len();
+        let dot = if mark == 0 { "" } else { "." };
+        write!(self.path, "{dot}{name}").expect("writing to a string cannot fail");
+        mark
+    }
+}
+
+/// Writes the two visiting methods of a [`Layer`](crate::Layer) whose parameters are fields, named as the fields are.
+///
+/// ```
+/// use layerwise::prelude::*;
+///
+/// struct Scale { factor: Param }
+///
+/// impl Layer for Scale {
+///     layerwise::visit_params!(f32; factor);
+/// #   fn kind(&self) -> &str { "Scale" }
+/// #   fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>> { Ok(input.to_vec()) }
+/// #   fn forward(&self, x: &Tensor, _: &mut Context) -> Result<Tensor> { Ok(x.clone()) }
+/// #   fn backward(&self, _: &Tensor, _: &Tensor, dy: &Tensor, _: bool, _: &mut Context) -> Result<Option<Tensor>> {
+/// #       Ok(Some(dy.clone()))
+/// #   }
+///     // ...
+/// }
+/// ```
+#[macro_export]
+macro_rules! visit_params {
+    ($scalar:ty; $($field:ident),+ $(,)?) => {
+        fn visit<'a>(&'a self, visitor: &mut $crate::Visitor<'_, &'a $crate::Param<$scalar>>) {
+            $(visitor.param(stringify!($field), &self.$field);)+
+        }
+
+        fn visit_mut<'a>(&'a mut self, visitor: &mut $crate::Visitor<'_, &'a mut $crate::Param<$scalar>>) {
+            $(visitor.param(stringify!($field), &mut self.$field);)+
+        }
+    };
+}

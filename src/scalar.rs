@@ -1,0 +1,53 @@
+//! The two number types that networks are made of.
+
+use std::fmt::{Debug, Display};
+use std::iter::Sum;
+
+use ndarray::{LinalgScalar, ScalarOperand};
+
+use crate::kernels::Real;
+
+/// The number types of networks: `f32`, which everybody trains in, and `f64`, so that gradients can be checked
+/// properly.
+///
+/// Constructors called `new` make `f32` layers, as `HashMap::new` makes maps with one hasher; constructors called
+/// `of` are generic. `A::of(0.5)` writes a constant, `x.as_f64()` reads a value.
+pub trait Scalar: Real + LinalgScalar + ScalarOperand + Sum + Debug + Display {}
+
+impl Scalar for f32 {}
+impl Scalar for f64 {}
+
+/// What an array from outside may hold to be taken in as numbers of type `A`: `A` itself, whole numbers (class
+/// labels, token ids) and booleans.
+///
+/// An `f64` array is not taken for an `f32` model: convert it where you decide to lose the digits.
+pub trait Element<A>: Copy {
+    /// The number, or `None` where `A` cannot hold it exactly.
+    fn element(self) -> Option<A>;
+}
+
+macro_rules! element {
+    ($float:ty, $digits:expr; $($int:ty),*) => {
+        impl Element<$float> for $float {
+            fn element(self) -> Option<$float> {
+                Some(self)
+            }
+        }
+
+        impl Element<$float> for bool {
+            fn element(self) -> Option<$float> {
+                Some(if self { 1.0 } else { 0.0 })
+            }
+        }
+
+        $(impl Element<$float> for $int {
+            fn element(self) -> Option<$float> {
+                // Every whole number up to 2^digits has a float of its own; beyond, neighbours fall together.
+                let wide = self as i128;
+                (wide.abs() <= 1i128 << $digits).then_some(self as $float)
+            }
+        })*
+    };
+}
+element!(f32, 24; u8, u16, u32, u64, usize, i8, i16, i32, i64, isize);
+element!(f64, 53; u8, u16, u32, u64, usize, i8, i16, i32, i64, isize);
