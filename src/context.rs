@@ -291,6 +291,16 @@ impl<A: Scalar> Context<A> {
         self.lists.push(list);
     }
 
+    /// The tensor in row-major layout: itself if it is, a copy if a layer gave one that is not (a transposed view).
+    pub fn standard(&mut self, tensor: Tensor<A>) -> Tensor<A> {
+        if tensor.is_standard_layout() {
+            return tensor;
+        }
+        let mut copy = self.pool.take(tensor.shape());
+        copy.assign(&tensor);
+        copy
+    }
+
     /// Gives a tensor back to the pool if nobody else holds it. For containers, which own the values between layers.
     pub fn recycle(&mut self, tensor: Tensor<A>) {
         self.pool.give(tensor);

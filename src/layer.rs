@@ -240,7 +240,7 @@ pub trait Merge<A: Scalar = f32>: Send + Sync {
     /// Where the inputs cannot be joined.
     fn forward(&self, xs: &[Tensor<A>], ctx: &mut Context<A>) -> Result<Tensor<A>>;
 
-    /// Writes the gradient of each input i with `want[i]` to `dxs[i]`, which is `None` before.
+    /// Writes the gradient of each input i with `want(i)` to `dxs[i]`, which is `None` before.
     ///
     /// # Errors
     /// As for [`forward`](Self::forward).
@@ -249,7 +249,7 @@ pub trait Merge<A: Scalar = f32>: Send + Sync {
         xs: &[Tensor<A>],
         y: &Tensor<A>,
         dy: &Tensor<A>,
-        want: &[bool],
+        want: &dyn Fn(usize) -> bool,
         dxs: &mut [Option<Tensor<A>>],
         ctx: &mut Context<A>,
     ) -> Result<()>;

@@ -7,8 +7,11 @@ mod gradients;
 mod initializers;
 mod kernels;
 mod layer;
+pub mod layers;
 pub mod losses;
 pub mod metrics;
+mod model;
+pub mod models;
 pub mod optimizers;
 mod param;
 mod pool;
@@ -26,6 +29,7 @@ pub use kernels::Real;
 pub use layer::{Layer, Merge, Needs};
 pub use losses::Loss;
 pub use metrics::Metric;
+pub use model::Model;
 pub use optimizers::Optimizer;
 pub use param::{Param, ParamId, Visitor};
 pub use scalar::{Element, Scalar};
@@ -35,8 +39,10 @@ pub use tensor::{Tensor, to_tensor, values};
 
 /// What most programs use: `use layerwise::prelude::*;`.
 pub mod prelude {
+    pub use crate::layers::{Activation, Dense};
+    pub use crate::models::{Graph, Node, Residual, Sequential};
     pub use crate::{
-        Context, Error, Init, Initializer, Layer, Loss, Merge, Metric, Mode, Needs, Optimizer, Param, Result, Scalar,
-        Schedule, Tensor, Visitor,
+        Context, Error, Init, Initializer, Layer, Loss, Merge, Metric, Mode, Model, Needs, Optimizer, Param, Result,
+        Scalar, Schedule, Tensor, Visitor,
     };
 }

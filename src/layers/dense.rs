@@ -1,0 +1,220 @@
+use serde_json::{Value, json};
+
+use super::activation::Kept;
+use super::{Activation, check_features, features};
+use crate::context::Context;
+use crate::error::{Error, Result};
+use crate::initializers::{Init, Initializer};
+use crate::kernels::gemm::{Matrix, gemm};
+use crate::kernels::reduce::add_columns;
+use crate::layer::{Layer, Needs};
+use crate::param::{Param, Visitor};
+use crate::scalar::Scalar;
+use crate::tensor::{Tensor, values, values_mut};
+
+/// y = f(x W + b) on the last axis.
+///
+/// Input `(batch, ..., features)`, output `(batch, ..., units)`; W is `(features, units)` and b `(units)`. Every axis
+/// but the last is a batch axis, so time steps or pixels share the weights.
+///
+/// With z = x W + b and dz = dy f'(z): dW = x^T dz, db = sum of the rows of dz, dx = dz W^T.
+///
+/// Defaults, which are Keras's: Glorot uniform for W, zeros for b, no activation.
+///
+/// ```
+/// use layerwise::prelude::*;
+///
+/// let layer = Dense::new(64).activation(Activation::Relu);
+/// assert_eq!(Layer::<f32>::output_shape(&layer, &[10, 4])?, [10, 64]);
+/// # Ok::<(), Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Dense<A: Scalar = f32> {
+    units: usize,
+    activation: Activation,
+    weight_start: Initializer,
+    bias_start: Initializer,
+    weight: Param<A>,
+    bias: Option<Param<A>>,
+}
+
+impl Dense {
+    /// With `units` outputs, for `f32` models.
+    pub fn new(units: usize) -> Self {
+        Self::of(units)
+    }
+}
+
+impl<A: Scalar> Dense<A> {
+    /// With `units` outputs, for models of any number type.
+    pub fn of(units: usize) -> Self {
+        Dense {
+            units,
+            activation: Activation::Linear,
+            weight_start: Initializer::GlorotUniform,
+            bias_start: Initializer::Zeros,
+            weight: Param::new(),
+            bias: Some(Param::new()),
+        }
+    }
+
+    /// What is applied to x W + b, in the same pass.
+    #[must_use]
+    pub fn activation(mut self, activation: Activation) -> Self {
+        self.activation = activation;
+        self
+    }
+
+    /// Leaves b away.
+    #[must_use]
+    pub fn without_bias(mut self) -> Self {
+        self.bias = None;
+        self
+    }
+
+    /// How W starts.
+    #[must_use]
+    pub fn weight_initializer(mut self, start: Initializer) -> Self {
+        self.weight_start = start;
+        self
+    }
+
+    /// How b starts.
+    #[must_use]
+    pub fn bias_initializer(mut self, start: Initializer) -> Self {
+        self.bias_start = start;
+        self
+    }
+
+    /// W, `(features, units)`.
+    pub fn weight(&self) -> &Param<A> {
+        &self.weight
+    }
+
+    /// b, `(units)`.
+    pub fn bias(&self) -> Option<&Param<A>> {
+        self.bias.as_ref()
+    }
+
+    /// Adds the gradients of W and b from x and dz.
+    fn add_gradients(&self, x: &Tensor<A>, dz: &[A], ctx: &mut Context<A>) -> Result<()> {
+        if let Some(grad) = ctx.grad(&self.weight) {
+            let rows = dz.len() / self.units;
+            let features = self.weight.len() / self.units;
+            let (grad, beta) = grad.into_parts();
+            let x = Matrix::row_major(values(x)?, rows, features);
+            gemm(x.t(), Matrix::row_major(dz, rows, self.units), beta, grad, self.units, None);
+        }
+        if let Some(grad) = self.bias.as_ref().and_then(|bias| ctx.grad(bias)) {
+            add_columns(dz, grad.accumulate());
+        }
+        Ok(())
+    }
+}
+
+impl<A: Scalar> Layer<A> for Dense<A> {
+    fn kind(&self) -> &str {
+        "Dense"
+    }
+
+    fn config(&self) -> Value {
+        json!({ "units": self.units, "bias": self.bias.is_some(), "activation": self.activation.describe() })
+    }
+
+    fn build(&mut self, input: &[usize], init: &mut Init<A>) -> Result<Vec<usize>> {
+        let shape = [features(input)?, self.units];
+        let output = self.output_shape(input)?;
+        init.param(&mut self.weight, &shape, &self.weight_start)?;
+        if let Some(bias) = &mut self.bias {
+            init.param_with_fans(bias, &[self.units], &shape, &self.bias_start)?;
+        }
+        Ok(output)
+    }
+
+    fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>> {
+        if self.units == 0 {
+            return Err(Error::setting("units", "at least 1", 0));
+        }
+        check_features(features(input)?, self.weight.get().ok().map(|w| w.shape()[0]), input)?;
+        let mut output = input.to_vec();
+        output[input.len() - 1] = self.units;
+        Ok(output)
+    }
+
+    fn forward(&self, x: &Tensor<A>, ctx: &mut Context<A>) -> Result<Tensor<A>> {
+        let features = self.weight.get()?.shape()[0];
+        check_features(x.shape().last().copied().unwrap_or(0), Some(features), x.shape())?;
+        let rows = x.len() / features;
+        let mut shape = x.raw_dim();
+        shape[x.ndim() - 1] = self.units;
+        let mut y = ctx.tensor(ndarray::Dimension::slice(&shape));
+
+        let bias = self.bias.as_ref().map(Param::values).transpose()?;
+        let weight = Matrix::row_major(self.weight.values()?, features, self.units);
+        gemm(Matrix::row_major(values(x)?, rows, features), weight, A::zero(), values_mut(&mut y), self.units, bias);
+
+        if ctx.is_recording() && self.activation.kept() == Kept::Input {
+            let z = y;
+            let mut y = ctx.tensor(z.shape());
+            self.activation.apply(values(&z)?, values_mut(&mut y), self.units);
+            ctx.save(z);
+            return Ok(y);
+        }
+        self.activation.apply_in_place(values_mut(&mut y), self.units);
+        Ok(y)
+    }
+
+    fn backward(
+        &self,
+        x: &Tensor<A>,
+        y: &Tensor<A>,
+        dy: &Tensor<A>,
+        want_dx: bool,
+        ctx: &mut Context<A>,
+    ) -> Result<Option<Tensor<A>>> {
+        let dz = match self.activation.kept() {
+            Kept::Nothing => dy.clone(),
+            kept => {
+                let saved = if kept == Kept::Input { ctx.restore() } else { y.clone() };
+                let mut dz = ctx.tensor(dy.shape());
+                self.activation.gradient(values(&saved)?, values(dy)?, values_mut(&mut dz), self.units);
+                ctx.recycle(saved);
+                dz
+            }
+        };
+        self.add_gradients(x, values(&dz)?, ctx)?;
+
+        let mut dx = None;
+        if want_dx {
+            let features = self.weight.len() / self.units;
+            let rows = dz.len() / self.units;
+            let mut shape = dy.raw_dim();
+            shape[dy.ndim() - 1] = features;
+            let mut gradient = ctx.tensor(ndarray::Dimension::slice(&shape));
+            let weight = Matrix::row_major(self.weight.values()?, features, self.units);
+            let dz = Matrix::row_major(values(&dz)?, rows, self.units);
+            gemm(dz, weight.t(), A::zero(), values_mut(&mut gradient), features, None);
+            dx = Some(gradient);
+        }
+        ctx.recycle(dz);
+        Ok(dx)
+    }
+
+    fn needs(&self) -> Needs {
+        Needs { input: true, output: self.activation.kept() == Kept::Output }
+    }
+
+    fn visit<'a>(&'a self, visitor: &mut Visitor<'_, &'a Param<A>>) {
+        visitor.param("weight", &self.weight);
+        if let Some(bias) = &self.bias {
+            visitor.param("bias", bias);
+        }
+    }
+
+    fn visit_mut<'a>(&'a mut self, visitor: &mut Visitor<'_, &'a mut Param<A>>) {
+        visitor.param("weight", &mut self.weight);
+        if let Some(bias) = &mut self.bias {
+            visitor.param("bias", bias);
+        }
+    }
+}

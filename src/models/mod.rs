@@ -1,0 +1,60 @@
+//! Layers made of layers.
+
+mod graph;
+mod residual;
+mod sequential;
+
+pub use graph::{Graph, Node, SharedLayer};
+pub use residual::Residual;
+pub use sequential::Sequential;
+
+use std::fmt::Display;
+
+use crate::context::Context;
+use crate::error::{Error, Result};
+use crate::layer::Layer;
+use crate::param::{Param, Visitor};
+use crate::scalar::Scalar;
+use crate::tensor::Tensor;
+
+/// A child's forward, with its place added to an error.
+fn child_forward<A: Scalar>(
+    layer: &dyn Layer<A>,
+    name: impl Display,
+    x: &Tensor<A>,
+    ctx: &mut Context<A>,
+) -> Result<Tensor<A>> {
+    match layer.forward(x, ctx) {
+        Ok(y) => Ok(ctx.standard(y)),
+        Err(error) => Err(error.in_layer(name, layer.kind())),
+    }
+}
+
+/// A child's backward, with its place added to an error.
+fn child_backward<A: Scalar>(
+    layer: &dyn Layer<A>,
+    name: impl Display,
+    x: &Tensor<A>,
+    y: &Tensor<A>,
+    dy: &Tensor<A>,
+    want_dx: bool,
+    ctx: &mut Context<A>,
+) -> Result<Option<Tensor<A>>> {
+    let dx = layer.backward(x, y, dy, want_dx, ctx);
+    let checked = dx.and_then(|dx| match dx {
+        Some(dx) if !x.is_empty() && dx.shape() != x.shape() => {
+            Err(Error::shape("gradient of the input", format!("the input's shape {:?}", x.shape()), dx.shape()))
+        }
+        Some(dx) => Ok(Some(ctx.standard(dx))),
+        None => Ok(None),
+    });
+    checked.map_err(|error| error.in_layer(name, layer.kind()))
+}
+
+/// Whether the pass wants the gradient of any weight of the layer.
+fn learns<A: Scalar>(layer: &dyn Layer<A>, ctx: &Context<A>) -> bool {
+    let mut found = false;
+    let mut look = |_: &str, param: &Param<A>| found = found || ctx.wants_grad(param);
+    layer.visit(&mut Visitor::unnamed(&mut look));
+    found
+}

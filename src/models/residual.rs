@@ -1,0 +1,165 @@
+use serde_json::{Value, json};
+
+use super::{child_backward, child_forward};
+use crate::context::Context;
+use crate::error::{Error, Result};
+use crate::initializers::Init;
+use crate::layer::{Layer, Needs};
+use crate::param::{Param, Visitor};
+use crate::scalar::Scalar;
+use crate::summary::Summary;
+use crate::tensor::Tensor;
+
+/// y = body(x) + x, or body(x) + projection(x) where the body changes the shape (He et al. 2016).
+///
+/// Parameters are named `body.…` and `projection.…`.
+///
+/// ```
+/// use layerwise::prelude::*;
+///
+/// let block = Residual::new(
+///     Sequential::new().add(Dense::new(8).activation(Activation::Relu)).add(Dense::new(4)),
+/// );
+/// let wider = Residual::new(Dense::new(16)).projection(Dense::new(16).without_bias());
+/// ```
+pub struct Residual<A: Scalar = f32> {
+    body: Box<dyn Layer<A>>,
+    projection: Option<Box<dyn Layer<A>>>,
+}
+
+impl<A: Scalar> Residual<A> {
+    /// With the input itself added to the body's output.
+    pub fn new(body: impl Layer<A> + 'static) -> Self {
+        Residual { body: Box::new(body), projection: None }
+    }
+
+    /// With the projection's output added instead.
+    #[must_use]
+    pub fn projection(mut self, projection: impl Layer<A> + 'static) -> Self {
+        self.projection = Some(Box::new(projection));
+        self
+    }
+
+    /// Both shapes, which must be one.
+    fn joined(&self, body: Vec<usize>, shortcut: &[usize]) -> Result<Vec<usize>> {
+        if body == shortcut {
+            return Ok(body);
+        }
+        let hint = if self.projection.is_some() { "" } else { " (give a projection where the body changes the shape)" };
+        Err(Error::shape("output of the body", format!("shape {shortcut:?} of the shortcut{hint}"), &body))
+    }
+
+    fn shortcut_shape(&self, input: &[usize]) -> Result<Vec<usize>> {
+        match &self.projection {
+            Some(layer) => layer.output_shape(input).map_err(|error| error.in_layer("projection", layer.kind())),
+            None => Ok(input.to_vec()),
+        }
+    }
+}
+
+impl<A: Scalar> Layer<A> for Residual<A> {
+    fn kind(&self) -> &str {
+        "Residual"
+    }
+
+    fn config(&self) -> Value {
+        let child = |layer: &dyn Layer<A>| json!({ "kind": layer.kind(), "config": layer.config() });
+        json!({ "body": child(&*self.body), "projection": self.projection.as_deref().map(child) })
+    }
+
+    fn build(&mut self, input: &[usize], init: &mut Init<A>) -> Result<Vec<usize>> {
+        let body = self.body.build(input, init).map_err(|error| error.in_layer("body", self.body.kind()))?;
+        if let Some(layer) = &mut self.projection {
+            layer.build(input, init).map_err(|error| error.in_layer("projection", layer.kind()))?;
+        }
+        self.joined(body, &self.shortcut_shape(input)?)
+    }
+
+    fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>> {
+        let body = self.body.output_shape(input).map_err(|error| error.in_layer("body", self.body.kind()))?;
+        self.joined(body, &self.shortcut_shape(input)?)
+    }
+
+    fn forward(&self, x: &Tensor<A>, ctx: &mut Context<A>) -> Result<Tensor<A>> {
+        let mut frame = ctx.frame();
+        frame.marks.push(ctx.mark());
+        let body = child_forward(&*self.body, "body", x, ctx)?;
+        frame.marks.push(ctx.mark());
+        let shortcut = match &self.projection {
+            Some(layer) => child_forward(&**layer, "projection", x, ctx)?,
+            None => x.clone(),
+        };
+        if body.shape() != shortcut.shape() {
+            self.joined(body.shape().to_vec(), shortcut.shape())?;
+        }
+        let keep = |wanted: bool, value: &Tensor<A>| (ctx.is_recording() && wanted).then(|| value.clone());
+        let kept_body = keep(self.body.needs().output, &body);
+        let kept_shortcut = keep(self.projection.as_ref().is_some_and(|layer| layer.needs().output), &shortcut);
+        frame.values.extend([kept_body, kept_shortcut]);
+        let mut y = Some(body);
+        ctx.accumulate(&mut y, shortcut)?;
+        ctx.save_frame(frame);
+        y.ok_or(Error::NotBuilt)
+    }
+
+    fn backward(
+        &self,
+        x: &Tensor<A>,
+        _: &Tensor<A>,
+        dy: &Tensor<A>,
+        want_dx: bool,
+        ctx: &mut Context<A>,
+    ) -> Result<Option<Tensor<A>>> {
+        let mut frame = ctx.restore_frame();
+        let nothing = ctx.nothing();
+        let mut dx = None;
+        let shortcut = match &self.projection {
+            Some(layer) => {
+                let y = frame.values[1].as_ref().unwrap_or(&nothing);
+                child_backward(&**layer, "projection", x, y, dy, want_dx, ctx)?
+            }
+            None => want_dx.then(|| dy.clone()),
+        };
+        ctx.truncate(frame.marks[1]);
+        let y = frame.values[0].take();
+        let body = child_backward(&*self.body, "body", x, y.as_ref().unwrap_or(&nothing), dy, want_dx, ctx)?;
+        ctx.truncate(frame.marks[0]);
+        y.into_iter().for_each(|y| ctx.recycle(y));
+        for gradient in [body, shortcut].into_iter().flatten() {
+            ctx.accumulate(&mut dx, gradient)?;
+        }
+        ctx.recycle_frame(frame);
+        Ok(dx)
+    }
+
+    fn needs(&self) -> Needs {
+        let projected = self.projection.as_ref().is_some_and(|layer| layer.needs().input);
+        Needs { input: self.body.needs().input || projected, output: false }
+    }
+
+    fn couples_samples(&self) -> bool {
+        self.body.couples_samples() || self.projection.as_ref().is_some_and(|layer| layer.couples_samples())
+    }
+
+    fn visit<'a>(&'a self, visitor: &mut Visitor<'_, &'a Param<A>>) {
+        visitor.scope("body", |visitor| self.body.visit(visitor));
+        if let Some(layer) = &self.projection {
+            visitor.scope("projection", |visitor| layer.visit(visitor));
+        }
+    }
+
+    fn visit_mut<'a>(&'a mut self, visitor: &mut Visitor<'_, &'a mut Param<A>>) {
+        visitor.scope("body", |visitor| self.body.visit_mut(visitor));
+        if let Some(layer) = &mut self.projection {
+            visitor.scope("projection", |visitor| layer.visit_mut(visitor));
+        }
+    }
+
+    fn summarize(&self, inputs: &[Vec<usize>], summary: &mut Summary) -> Result<()> {
+        summary.scope("body", |summary| self.body.summarize(inputs, summary))?;
+        match &self.projection {
+            Some(layer) => summary.scope("projection", |summary| layer.summarize(inputs, summary)),
+            None => Ok(()),
+        }
+    }
+}
