@@ -1,7 +1,14 @@
 //! From files to arrays that a network can learn from.
+//!
+//! A [`Table`] is a CSV file with named columns, of numbers or of text, that knows which cells are missing. What comes
+//! out of it goes through [`SimpleImputer`], [`StandardScaler`], [`MinMaxScaler`], [`LabelEncoder`] and
+//! [`OneHotEncoder`], which are fitted on the training rows and then applied to any others, as in scikit-learn.
+//! [`train_test_split`], [`KFold`] and [`ValidationSplit`] choose the rows, [`take`] takes them. [`datasets`] holds
+//! four real sets to start with.
 
 mod column;
 mod csv;
+pub mod datasets;
 mod features;
 mod impute;
 mod kfold;
