@@ -46,14 +46,17 @@ pub(super) fn map<A: Scalar, S: Data<Elem = A>>(
     x: &ArrayBase<S, Ix2>,
     f: impl Fn(usize, f64) -> f64,
 ) -> Result<Array2<A>> {
-    let mut out = Array2::zeros(x.raw_dim());
-    for ((row, feature), &value) in x.indexed_iter() {
-        let result = f(feature, value.as_f64());
-        out[[row, feature]] = A::of(result);
-        if out[[row, feature]].is_infinite() {
-            let expected = format!("a result that {} holds", A::NAME);
-            return Err(Error::value(format!("{kind} input"), &[row, feature], expected, format!("{result:.3e}")));
+    let mut out = Vec::with_capacity(x.len());
+    for (row, values) in x.rows().into_iter().enumerate() {
+        for (feature, value) in values.iter().enumerate() {
+            let exact = f(feature, value.as_f64());
+            let result = A::of(exact);
+            if result.is_infinite() {
+                let expected = format!("a result that {} holds", A::NAME);
+                return Err(Error::value(format!("{kind} input"), &[row, feature], expected, format!("{exact:.3e}")));
+            }
+            out.push(result);
         }
     }
-    Ok(out)
+    Ok(Array2::from_shape_vec(x.raw_dim(), out).expect("one result a value"))
 }
