@@ -116,9 +116,9 @@ impl CsvReader {
     /// Reads from anything; `name` is what errors call the table.
     ///
     /// # Errors
-    /// [`Error::Table`], with the line and the column, for a row of another length than the header, a quote that is never closed,
-    /// text that is not UTF-8, two columns of one name, an unknown name among the wanted columns, or text in a number column.
-    /// [`Error::Empty`] if there is no row. [`Error::Setting`] for a delimiter that cannot be one.
+    /// [`Error::Table`], with the line and the column, for a row of another length than the header, a quote that is
+    /// never closed, text that is not UTF-8, two columns of one name, an unknown name among the wanted columns, or text
+    /// in a number column. [`Error::Empty`] if there is no row. [`Error::Setting`] for a delimiter that cannot be one.
     pub fn from_reader(&self, mut reader: impl Read, name: &str) -> Result<Table> {
         if !self.delimiter.is_ascii() || matches!(self.delimiter, b'"' | b'\n' | b'\r') {
             let got = format!("{:?}", char::from(self.delimiter));
@@ -227,8 +227,8 @@ fn check_names(table: &str, names: &[String], header_line: Option<u64>) -> Resul
     Ok(())
 }
 
-/// The csv crate takes a quote that is never closed to go on to the end of the file: a last record of several lines with
-/// an odd number of quotes.
+/// The csv crate takes a quote that is never closed to go on to the end of the file: a last record of several lines
+/// with an odd number of quotes.
 fn check_closed(table: &str, records: &[StringRecord], lines: &[u64], text: &[u8]) -> Result<()> {
     let (Some(record), Some(&line)) = (records.last(), lines.last()) else { return Ok(()) };
     let start = usize::try_from(byte(record)).unwrap_or(text.len());

@@ -2,8 +2,8 @@
 
 /// Counts lines up to byte positions that rise.
 ///
-/// The csv crate counts too, but starts a record where the one before ended: before the `\n` of a `\r\n`, and before any
-/// blank lines.
+/// The csv crate counts too, but starts a record where the one before ended: before the `\n` of a `\r\n`, and before
+/// any blank lines.
 pub(super) struct Lines<'a> {
     text: &'a [u8],
     byte: usize,

@@ -12,9 +12,9 @@ use crate::tensor::Scalar;
 /// `z = low + (x - min) / (max - min) * (high - low)`.
 ///
 /// `min` and `max` are those of the rows given to [`fit`](Self::fit): other rows may fall outside the range, unless
-/// they are clipped. As in scikit-learn, a constant feature (one whose range is below ten machine epsilons of `A`) is moved
-/// to `low` and left unscaled, and NaN stands for a missing value, is ignored by `fit` and kept by `transform`. Unlike
-/// there, a feature without any number is an error.
+/// they are clipped. As in scikit-learn, a constant feature (one whose range is below ten machine epsilons of `A`) is
+/// moved to `low` and left unscaled, and NaN stands for a missing value, is ignored by `fit` and kept by `transform`.
+/// Unlike there, a feature without any number is an error.
 ///
 /// Arrays are `(rows, features)`. `new` makes one for `f32`, `of` for either number type.
 ///

@@ -38,8 +38,8 @@ pub fn train_test_split(samples: usize, test_fraction: f64, seed: u64) -> Result
 
 /// Splits rows at random with as much of each class on either side as the fraction asks for.
 ///
-/// The counts are those of scikit-learn's `StratifiedShuffleSplit`: each class gets its share rounded down, and the rows
-/// that are still to be given out go to the classes that were rounded down most; where classes are level, chance
+/// The counts are those of scikit-learn's `StratifiedShuffleSplit`: each class gets its share rounded down, and the
+/// rows that are still to be given out go to the classes that were rounded down most; where classes are level, chance
 /// decides.
 ///
 /// # Errors

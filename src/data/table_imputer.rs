@@ -10,8 +10,8 @@ use crate::error::Result;
 /// training rows alone.
 ///
 /// Without [`columns`](Self::columns) it fills every column that the strategy can fill: those of numbers under `Mean`,
-/// `Median` and `Constant`, those of text under `ConstantText`, all under `MostFrequent`. Missing cells of other columns
-/// stay missing. Columns are matched by name.
+/// `Median` and `Constant`, those of text under `ConstantText`, all under `MostFrequent`. Missing cells of other
+/// columns stay missing. Columns are matched by name.
 ///
 /// ```
 /// use layerwise::data::{Impute, Table, TableImputer};
