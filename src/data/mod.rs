@@ -1,1 +1,37 @@
 //! From files to arrays that a network can learn from.
+//!
+//! A [`Table`] is a CSV file with named columns, of numbers or of text, that knows which cells are missing. What comes
+//! out of it goes through [`SimpleImputer`], [`StandardScaler`], [`MinMaxScaler`], [`LabelEncoder`] and
+//! [`OneHotEncoder`], which are fitted on the training rows and then applied to any others, as in scikit-learn.
+//! [`train_test_split`], [`KFold`] and [`ValidationSplit`] choose the rows, [`take`] takes them. [`datasets`] holds
+//! four real sets to start with.
+
+mod column;
+mod csv;
+pub mod datasets;
+mod features;
+mod impute;
+mod kfold;
+mod label_encoder;
+mod lines;
+mod min_max_scaler;
+mod names;
+mod one_hot;
+mod split;
+mod standard_scaler;
+mod table;
+mod table_display;
+mod table_imputer;
+mod validation;
+
+pub use csv::CsvReader;
+pub use impute::{Impute, SimpleImputer};
+pub use kfold::{Folds, KFold, StratifiedKFold};
+pub use label_encoder::LabelEncoder;
+pub use min_max_scaler::MinMaxScaler;
+pub use one_hot::{HandleUnknown, OneHotEncoder, one_hot};
+pub use split::{Split, stratified_train_test_split, take, train_test_split};
+pub use standard_scaler::StandardScaler;
+pub use table::Table;
+pub use table_imputer::TableImputer;
+pub use validation::{Validation, ValidationSplit};
