@@ -3,7 +3,7 @@
 use ndarray::{Array2, ArrayBase, Data, Ix2};
 
 use crate::error::{Error, Result};
-use crate::tensor::Scalar;
+use crate::scalar::Scalar;
 
 /// Refuses an array without rows or features, and infinite values. NaN stands for a missing value and may stay.
 pub(super) fn check<A: Scalar, S: Data<Elem = A>>(kind: &str, x: &ArrayBase<S, Ix2>) -> Result<()> {

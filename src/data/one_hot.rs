@@ -9,7 +9,7 @@ use super::features::not_fitted;
 use super::names::{listed, sorted_classes};
 use super::table::{Table, table_error};
 use crate::error::{Error, Result};
-use crate::tensor::Scalar;
+use crate::scalar::Scalar;
 
 /// Class numbers `(rows)` as an array `(rows, classes)` that is 1 in the column of the class and 0 elsewhere.
 ///

@@ -6,7 +6,7 @@ use ndarray::{Array2, ArrayBase, Data, Ix2};
 
 use super::features::{all_missing, check, check_as_fitted, map, not_fitted};
 use crate::error::{Error, Result};
-use crate::tensor::Scalar;
+use crate::scalar::Scalar;
 
 /// Brings each feature to zero mean and unit variance: `z = (x - mean) / sqrt(variance)`.
 ///

@@ -12,7 +12,7 @@ use super::impute::Impute;
 use super::names::number;
 use super::table_imputer::TableImputer;
 use crate::error::{Error, Result};
-use crate::tensor::Scalar;
+use crate::scalar::Scalar;
 
 /// A table of named columns, each of numbers or of text, in which cells may be missing.
 ///
