@@ -384,12 +384,21 @@ impl<A: Scalar> Context<A> {
         self.gradients = Some(Gradients::new(binding));
     }
 
-    pub(crate) fn gradients(&self) -> Option<&Gradients<A>> {
-        self.gradients.as_ref()
+    pub(crate) fn take_gradients(&mut self) -> Option<Gradients<A>> {
+        self.gradients.take()
+    }
+
+    pub(crate) fn give_gradients(&mut self, gradients: Gradients<A>) {
+        self.gradients = Some(gradients);
     }
 
     pub(crate) fn pending(&self) -> &[(crate::ParamId, Tensor<A>)] {
         &self.pending
+    }
+
+    pub(crate) fn take_pending(&mut self, id: crate::ParamId) -> Option<Tensor<A>> {
+        let at = self.pending.iter().position(|(pending, _)| *pending == id)?;
+        Some(self.pending.swap_remove(at).1)
     }
 
     pub(crate) fn drop_pending(&mut self) {

@@ -20,6 +20,7 @@ pub mod schedules;
 mod seed;
 mod summary;
 mod tensor;
+pub mod train;
 
 pub use context::{AllReduce, Context, Frame, Mode};
 pub use error::{Error, Result};
@@ -36,11 +37,14 @@ pub use scalar::{Element, Scalar};
 pub use schedules::Schedule;
 pub use summary::{Summary, SummaryRow};
 pub use tensor::{Tensor, to_tensor, values};
+pub use train::Trainer;
 
 /// What most programs use: `use layerwise::prelude::*;`.
 pub mod prelude {
+    pub use crate::data::{Dataset, ValidationSplit};
     pub use crate::layers::{Activation, Dense};
     pub use crate::models::{Graph, Node, Residual, Sequential};
+    pub use crate::train::{Callback, Event, History, Progress, Trainer};
     pub use crate::{
         Context, Error, Init, Initializer, Layer, Loss, Merge, Metric, Mode, Model, Needs, Optimizer, Param, Result,
         Scalar, Schedule, Tensor, Visitor,

@@ -1,6 +1,10 @@
 //! What training makes small.
 
-use crate::context::Context;
+mod through;
+
+pub use through::Through;
+
+use crate::context::{Context, Mode};
 use crate::error::{Error, Result};
 use crate::scalar::Scalar;
 use crate::tensor::Tensor;
@@ -56,6 +60,11 @@ pub trait Loss<A: Scalar = f32>: Send + Sync {
         ctx: &mut Context<A>,
     ) -> Result<(A, Option<Tensor<A>>)>;
 
+    /// Whether samples of a batch influence each other in it ([`Context::all_reduce`]).
+    fn couples_samples(&self) -> bool {
+        false
+    }
+
     /// What the network's raw output means: a loss from logits turns them into probabilities. Metrics and
     /// `predict_proba` see this; the default is the output itself.
     ///
@@ -74,7 +83,8 @@ pub trait Loss<A: Scalar = f32>: Send + Sync {
     fn evaluate(&self, output: &Tensor<A>, target: &Tensor<A>, weights: Option<&[A]>) -> Result<(A, Tensor<A>)> {
         let denominator = self.denominator(output.shape(), target, weights)?;
         let samples = Samples { weights, scale: scale(denominator) };
-        let (value, gradient) = self.compute(output, target, samples, true, &mut Context::inference())?;
+        let (value, gradient) =
+            self.compute(output, target, samples, true, &mut Context::recording(Mode::Inference))?;
         let gradient = gradient.ok_or_else(|| Error::custom(format!("{} gave no gradient", self.kind())))?;
         Ok((value, gradient))
     }
