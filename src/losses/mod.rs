@@ -1,5 +1,15 @@
 //! What training makes small.
 
+mod binary_cross_entropy;
+mod elementwise;
+mod mean_squared_error;
+mod softmax_cross_entropy;
+
+pub use binary_cross_entropy::BinaryCrossEntropy;
+pub(crate) use elementwise::Rows;
+pub use mean_squared_error::MeanSquaredError;
+pub use softmax_cross_entropy::SoftmaxCrossEntropy;
+
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::scalar::Scalar;
@@ -96,6 +106,18 @@ pub(crate) fn terms_per_weight(batch: usize, terms: usize, weights: usize) -> Re
         Ok(terms / batch)
     } else {
         Err(Error::length("sample weights, one for each sample of the batch", batch, weights))
+    }
+}
+
+/// Refuses weights that would turn a mean into something else.
+///
+/// # Errors
+/// [`Error::Value`] for the first that is negative, infinite or NaN.
+pub(crate) fn check_weights<A: Scalar>(weights: Option<&[A]>) -> Result<()> {
+    let fits = |w: A| w.is_finite() && w >= A::zero();
+    match weights.and_then(|weights| weights.iter().position(|&w| !fits(w)).map(|at| (at, weights[at]))) {
+        Some((at, got)) => Err(Error::value("sample weight", &[at], "a finite number of at least 0", got)),
+        None => Ok(()),
     }
 }
 
