@@ -64,6 +64,13 @@ fn log_one_plus<A: Real, const FMA: bool>(e: A) -> A {
 }
 
 simd! {
+    /// How many values are not from `low` to `high`; NaN is not. Without a branch, so that it vectorises.
+    pub(crate) fn count_outside<A>(x: &[A], low: A, high: A) -> usize {
+        x.chunks(BLOCK).map(|x| x.iter().map(|&x| u32::from(!(x >= low && x <= high))).sum::<u32>() as usize).sum()
+    }
+}
+
+simd! {
     /// terms = (x - t)^2 and gradient = 2 (x - t).
     pub(crate) fn squared_error<A>(x: &[A], t: &[A], terms: &mut [A], gradient: &mut [A]) {
         for (((&x, &t), term), gradient) in x.iter().zip(t).zip(terms).zip(gradient) {
@@ -172,6 +179,31 @@ simd! {
     }
 }
 
+/// sum(w t) and sum(w t z).
+#[inline(always)]
+fn mass_and_inner<A: Real>(z: &[A], t: &[A], w: &[A]) -> (A, A) {
+    let add = |mass: &mut A, inner: &mut A, z: A, t: A| {
+        *mass += t;
+        // A logit of minus infinity masks a class: with a target of 0 it adds nothing.
+        *inner += if t == A::zero() { A::zero() } else { t * z };
+    };
+    let (mut mass, mut inner) = (A::zero(), A::zero());
+    let in_lanes = z.len() - z.len() % LANES;
+    for ((&z, &t), &w) in z[in_lanes..].iter().zip(&t[in_lanes..]).zip(&w[in_lanes..]) {
+        add(&mut mass, &mut inner, z, w * t);
+    }
+    if in_lanes == 0 {
+        return (mass, inner);
+    }
+    let (mut masses, mut inners) = ([A::zero(); LANES], [A::zero(); LANES]);
+    for ((z, t), w) in z.chunks_exact(LANES).zip(t.chunks_exact(LANES)).zip(w.chunks_exact(LANES)) {
+        for lane in 0..LANES {
+            add(&mut masses[lane], &mut inners[lane], z[lane], w[lane] * t[lane]);
+        }
+    }
+    (mass + sum(&masses), inner + sum(&inners))
+}
+
 simd! {
     /// The sum of `f * sum_c w_c t_c * -ln(softmax(x)_c)` over the rows, with the row's targets t and factor f. The
     /// gradient is f * (softmax(x) * sum_c(w_c t_c) - w t).
@@ -189,14 +221,7 @@ simd! {
             shift(x, gradient, width);
             let rows = gradient.chunks_exact(width).zip(targets.chunks_exact(width));
             for ((z, t), of_targets) in rows.zip(&mut of_targets) {
-                let (mut mass, mut inner) = (A::zero(), A::zero());
-                for ((&z, &t), &w) in z.iter().zip(t).zip(class_weights) {
-                    let t = w * t;
-                    mass += t;
-                    // A logit of minus infinity masks a class: with a target of 0 it adds nothing.
-                    inner += if t == A::zero() { A::zero() } else { t * z };
-                }
-                *of_targets = (mass, inner);
+                *of_targets = mass_and_inner(z, t, class_weights);
             }
             exp::<A, FMA>(gradient);
             let rows = gradient.chunks_exact_mut(width).zip(targets.chunks_exact(width)).zip(factors);
@@ -235,11 +260,18 @@ mod tests {
             let x: Vec<f64> = (0..3 * width).map(|i| ((i * 37) % 101) as f64 / 10.0).collect();
             let labels = [0.0, (width - 1) as f64, 1.0];
             let mut gradient = vec![0.0; x.len()];
-            let total = cross_entropy_of_labels(&x, &labels, &[1.0; 3], &vec![1.0; width], &mut gradient);
+            let weights: Vec<f64> = (0..width).map(|c| 1.0 + (c % 3) as f64).collect();
+            let one_hot: Vec<f64> =
+                labels.iter().flat_map(|&k| (0..width).map(move |c| f64::from(u8::from(c == k as usize)))).collect();
+            let of_one_hot = cross_entropy_of_probabilities(&x, &one_hot, &[1.0; 3], &weights, &mut gradient);
+            let from_one_hot = gradient.clone();
+            let total = cross_entropy_of_labels(&x, &labels, &[1.0; 3], &weights, &mut gradient);
+            assert!((total - of_one_hot).abs() < 1e-11, "{width}: {total} against {of_one_hot}");
+            assert!(gradient.iter().zip(&from_one_hot).all(|(a, b)| (a - b).abs() < 1e-14));
             let expected: f64 = x
                 .chunks(width)
                 .zip(labels)
-                .map(|(x, k)| x.iter().map(|x| x.exp()).sum::<f64>().ln() - x[k as usize])
+                .map(|(x, k)| weights[k as usize] * (x.iter().map(|x| x.exp()).sum::<f64>().ln() - x[k as usize]))
                 .sum();
             assert!((total - expected).abs() < 1e-11, "{width}: {total} against {expected}");
             for row in gradient.chunks(width) {

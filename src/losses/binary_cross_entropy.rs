@@ -1,5 +1,5 @@
 use super::elementwise::{self, Rows};
-use super::{Loss, Reduction, Samples};
+use super::{Loss, Reduction, Samples, first_outside};
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::kernels::elementwise::sigmoid;
@@ -130,7 +130,7 @@ impl<A: Scalar> Loss<A> for BinaryCrossEntropy {
     ) -> Result<(A, Option<Tensor<A>>)> {
         self.check(Rows::of(output.shape(), target.shape())?.features)?;
         let t = values(target)?;
-        if let Some(at) = t.iter().position(|&t| !(t >= A::zero() && t <= A::one())) {
+        if let Some(at) = first_outside(t, A::zero(), A::one()) {
             return Err(Error::value("target", &unravel(at, target.shape()), "a number from 0 to 1", t[at]));
         }
         let positive = self.tile(ctx);

@@ -1,5 +1,5 @@
 use super::elementwise::wanted;
-use super::{Loss, Reduction, Samples, check_weights, reduce, terms_per_weight};
+use super::{Loss, Reduction, Samples, check_weights, first_outside, reduce, terms_per_weight};
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::kernels::loss::{cross_entropy_of_labels, cross_entropy_of_probabilities};
@@ -137,7 +137,7 @@ impl Layout {
             Target::Probabilities => (
                 "class probability",
                 "a finite number of at least 0".to_owned(),
-                t.iter().position(|&t| !(t >= A::zero() && t < A::infinity())),
+                first_outside(t, A::zero(), A::max_value()),
             ),
         };
         match bad {
