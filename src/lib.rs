@@ -43,7 +43,10 @@ pub use train::Trainer;
 pub mod prelude {
     pub use crate::data::{Dataset, ValidationSplit};
     pub use crate::layers::{Activation, Dense};
+    pub use crate::losses::{BinaryCrossEntropy, MeanSquaredError, SoftmaxCrossEntropy};
+    pub use crate::metrics::{Accuracy, ConfusionMatrix};
     pub use crate::models::{Graph, Node, Residual, Sequential};
+    pub use crate::optimizers::{Adam, AdamW, Sgd};
     pub use crate::train::{Callback, Event, History, Progress, Trainer};
     pub use crate::{
         Context, Error, Init, Initializer, Layer, Loss, Merge, Metric, Mode, Model, Needs, Optimizer, Param, Result,

@@ -4,6 +4,7 @@
 
 pub(crate) mod elementwise;
 pub(crate) mod gemm;
+pub(crate) mod loss;
 mod math;
 pub(crate) mod reduce;
 pub(crate) mod simd;

@@ -38,7 +38,7 @@ enum Validation<A: Scalar> {
 /// use layerwise::prelude::*;
 /// use layerwise::data::datasets;
 ///
-/// let iris = datasets::iris()?;
+/// let iris = datasets::iris();
 /// let mut model = Sequential::new().add(Dense::new(16).activation(Activation::Relu)).add(Dense::new(3));
 /// let mut trainer = Trainer::new(SoftmaxCrossEntropy::new(), Adam::new(0.01))
 ///     .metric(Accuracy::new())
