@@ -3,6 +3,7 @@
 mod context;
 pub mod data;
 mod error;
+mod gradcheck;
 mod gradients;
 mod initializers;
 mod kernels;
@@ -23,6 +24,7 @@ mod tensor;
 
 pub use context::{AllReduce, Context, Frame, Mode};
 pub use error::{Error, Result};
+pub use gradcheck::{GradCheck, GradReport, gradcheck, gradcheck_loss, gradcheck_merge};
 pub use gradients::{Grad, RowGrad};
 pub use initializers::{CustomInitializer, Init, Initializer};
 pub use kernels::Real;
@@ -39,7 +41,10 @@ pub use tensor::{Tensor, to_tensor, values};
 
 /// What most programs use: `use layerwise::prelude::*;`.
 pub mod prelude {
-    pub use crate::layers::{Activation, Dense};
+    pub use crate::layers::{
+        Activation, Add, BatchNormalization, Concatenate, Dense, Dropout, Embedding, Flatten, Lambda, Reshape,
+        SimpleRnn,
+    };
     pub use crate::models::{Graph, Node, Residual, Sequential};
     pub use crate::{
         Context, Error, Init, Initializer, Layer, Loss, Merge, Metric, Mode, Model, Needs, Optimizer, Param, Result,
