@@ -3,6 +3,7 @@
 mod context;
 pub mod data;
 mod error;
+mod gradcheck;
 mod gradients;
 mod initializers;
 mod kernels;
@@ -24,6 +25,7 @@ pub mod train;
 
 pub use context::{AllReduce, Context, Frame, Mode};
 pub use error::{Error, Result};
+pub use gradcheck::{GradCheck, GradReport, gradcheck, gradcheck_loss, gradcheck_merge};
 pub use gradients::{Grad, RowGrad};
 pub use initializers::{CustomInitializer, Init, Initializer};
 pub use kernels::Real;
@@ -42,7 +44,10 @@ pub use train::Trainer;
 /// What most programs use: `use layerwise::prelude::*;`.
 pub mod prelude {
     pub use crate::data::{Dataset, ValidationSplit};
-    pub use crate::layers::{Activation, Dense};
+    pub use crate::layers::{
+        Activation, Add, BatchNormalization, Concatenate, Dense, Dropout, Embedding, Flatten, Lambda, Reshape,
+        SimpleRnn,
+    };
     pub use crate::losses::{BinaryCrossEntropy, MeanSquaredError, SoftmaxCrossEntropy};
     pub use crate::metrics::{Accuracy, ConfusionMatrix};
     pub use crate::models::{Graph, Node, Residual, Sequential};

@@ -123,6 +123,15 @@ simd! {
     }
 }
 simd! {
+    /// mask = 0 where `drawn` is below the threshold and `kept` elsewhere; y = x * mask.
+    pub(crate) fn drop_out<A>(drawn: &[u32], threshold: u32, kept: A, mask: &mut [A], x: &[A], y: &mut [A]) {
+        for (((&drawn, mask), &x), y) in drawn.iter().zip(mask).zip(x).zip(y) {
+            *mask = if drawn < threshold { A::zero() } else { kept };
+            *y = x * *mask;
+        }
+    }
+}
+simd! {
     /// y = scale * y.
     pub(crate) fn scale<A>(y: &mut [A], scale: A) {
         for y in y.iter_mut() {

@@ -76,7 +76,6 @@ struct NodeInfo {
 ///
 /// ```
 /// use layerwise::prelude::*;
-/// use layerwise::layers::Concatenate;
 ///
 /// let mut graph = Graph::new();
 /// let (left, right) = (graph.input(), graph.input());
