@@ -151,7 +151,7 @@ impl<A: Scalar> Shard<A> {
         job.model.forward_all(&self.inputs, &mut self.outputs, &mut self.ctx)?;
         self.compute_losses(&rows, job)?;
         if let Purpose::Train { .. } = job.purpose {
-            let mut unused = self.ctx.frame();
+            let mut unused = self.ctx.frame(job.batch.data.inputs().len());
             job.model.backward_all(
                 &self.inputs,
                 &self.outputs,
