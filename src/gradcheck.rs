@@ -54,8 +54,7 @@ impl GradReport {
     /// Takes one comparison in, or refuses it.
     fn compare(&mut self, place: impl Fn() -> String, analytic: f64, numeric: f64, tolerance: f64) -> Result<()> {
         let apart = (analytic - numeric).abs() / analytic.abs().max(numeric.abs()).max(1.0);
-        // Written so that NaN is refused.
-        if !(apart <= tolerance) {
+        if apart > tolerance || apart.is_nan() {
             let place = place();
             let message = format!("gradient of {place}: backward gives {analytic}, finite differences give {numeric}");
             return Err(Error::custom(message));
