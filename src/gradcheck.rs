@@ -229,6 +229,9 @@ struct Parameter {
     gradient: Tensor<f64>,
 }
 
+/// One for each input that has one.
+type InputGradients = Vec<Option<Tensor<f64>>>;
+
 /// The gradients that backward gives: of the inputs and of the trainable parameters.
 fn gradients(
     layer: &dyn Layer<f64>,
@@ -236,7 +239,7 @@ fn gradients(
     factors: &[Tensor<f64>],
     ctx: &mut Context<f64>,
     options: &GradCheck,
-) -> Result<(Vec<Option<Tensor<f64>>>, Vec<Parameter>)> {
+) -> Result<(InputGradients, Vec<Parameter>)> {
     ctx.begin(options.mode, true);
     let dxs = backward(layer, inputs, factors, true, ctx, options)?;
     let params = parameters(layer, ctx)?;
@@ -264,7 +267,7 @@ fn backward(
     want_dxs: bool,
     ctx: &mut Context<f64>,
     options: &GradCheck,
-) -> Result<Vec<Option<Tensor<f64>>>> {
+) -> Result<InputGradients> {
     ctx.seed(options.seed, 0, 0);
     let mut ys = Vec::new();
     layer.forward_all(inputs, &mut ys, ctx)?;

@@ -203,7 +203,7 @@ fn run<A: Scalar>(case: &Value, tolerance: f64) -> Result<()> {
 /// Whether `f32` can hold the inputs of a case.
 fn in_range_of_f32(case: &Value) -> bool {
     let holds = |x: &f64| *x == 0.0 || (x.abs() > f32::MIN_POSITIVE.into() && x.abs() < f32::MAX.into());
-    case["inputs"].as_array().unwrap().iter().all(|x| array(x).iter().all(|x| holds(x)))
+    case["inputs"].as_array().unwrap().iter().all(|x| array(x).iter().all(holds))
 }
 
 #[test]

@@ -349,7 +349,7 @@ mod tests {
         let (x, dy) = (x.to_owned().into_dyn().into_shared(), dy.to_owned().into_dyn().into_shared());
         let y = layer.forward(&x, ctx)?;
         let dx = layer.backward(&x, &y, &dy, true, ctx)?.unwrap();
-        let mut gradient = |param: &Option<Param<f64>>| ctx.gradient_of(param.as_ref().unwrap()).map(Option::unwrap);
+        let gradient = |param: &Option<Param<f64>>| ctx.gradient_of(param.as_ref().unwrap()).map(Option::unwrap);
         let (dgamma, dbeta) = (gradient(&layer.gamma)?, gradient(&layer.beta)?);
         Ok([y, dx, dgamma, dbeta, ctx.state(&layer.running_variance)?.clone()])
     }
