@@ -72,7 +72,8 @@ impl GradReport {
 ///
 /// The outputs are contracted with fixed random factors into one number, whose gradient is taken. Every pass sees the
 /// same random stream, so that dropout drops the same elements. Tensors that [`Layer::needs`] says are not read are
-/// passed empty, as a container does. Inputs without a gradient (token ids) are left out. It also checks that gradients
+/// passed empty, as a container does. Inputs for which backward gives no gradient (token ids) are left out:
+/// [`GradReport::compared`] tells how many values were not. It also checks that gradients
 /// of parameters add up when the layer is used twice in a step, and that they do not depend on whether the gradient of
 /// the input is wanted.
 ///
