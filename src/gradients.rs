@@ -27,6 +27,8 @@ pub(crate) struct Span {
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Binding {
     pub(crate) spans: Vec<Span>,
+    /// Whether any parameter stands in the model more than once.
+    pub(crate) has_ties: bool,
     index: HashMap<ParamId, usize, BuildIdHasher>,
 }
 
@@ -40,7 +42,11 @@ impl Binding {
     }
 
     fn add<A: Scalar>(&mut self, param: &Param<A>) {
-        if !param.is_trainable() || !param.is_built() || self.index.contains_key(&param.id()) {
+        if !param.is_trainable() || !param.is_built() {
+            return;
+        }
+        if self.index.contains_key(&param.id()) {
+            self.has_ties = true;
             return;
         }
         let start = self.len();
@@ -186,6 +192,18 @@ impl<A: Scalar> Gradients<A> {
     /// Whether any layer wrote a gradient for the span in this step.
     pub(crate) fn is_touched(&self, at: usize) -> bool {
         self.touch[at] != Touch::Nothing
+    }
+
+    /// Whether any layer wrote a gradient into a part of a span.
+    pub(crate) fn touches(&self, at: usize, part: &Range<usize>) -> bool {
+        match self.touch[at] {
+            Touch::Nothing => false,
+            Touch::All => true,
+            Touch::Rows => {
+                let row = self.binding.spans[at].row;
+                self.row_stamps[at][part.start / row..part.end.div_ceil(row)].contains(&self.stamp)
+            }
+        }
     }
 
     /// The values of a part of a span (positions within the span), if all of the span was written.

@@ -72,6 +72,36 @@ pub trait Model<A: Scalar = f32>: Layer<A> {
         })
     }
 
+    /// The outputs for `x`, and the gradient with respect to `x` of whatever has the gradient `dy(&y)` with respect to
+    /// the outputs: for saliency maps, `dy` is 1 at the class that is asked about. In inference mode; no weight's
+    /// gradient is computed. [`Through`](crate::losses::Through) does the same for a loss.
+    ///
+    /// # Errors
+    /// Where `x` does not fit the network, `dy` not its outputs, or the network has no gradient for its inputs.
+    fn input_gradient(
+        &self,
+        x: &Tensor<A>,
+        dy: impl FnOnce(&Tensor<A>) -> Tensor<A>,
+    ) -> Result<(Tensor<A>, Tensor<A>)> {
+        let mut ctx = Context::recording(Mode::Inference);
+        let x = ctx.standard(x.clone());
+        let y = self.forward(&x, &mut ctx)?;
+        let y = ctx.standard(y);
+        let dy = dy(&y);
+        if dy.shape() != y.shape() {
+            return Err(Error::shape(
+                "gradient of the output",
+                format!("shape {:?} of the output", y.shape()),
+                dy.shape(),
+            ));
+        }
+        let dy = ctx.standard(dy);
+        match self.backward(&x, &y, &dy, true, &mut ctx)? {
+            Some(dx) => Ok((y, dx)),
+            None => Err(Error::custom(format!("{}: its input has no gradient (token ids?)", self.kind()))),
+        }
+    }
+
     /// The table of layers for samples of the shape `input`.
     ///
     /// # Errors

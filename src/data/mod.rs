@@ -8,6 +8,7 @@
 
 mod column;
 mod csv;
+mod dataset;
 pub mod datasets;
 mod features;
 mod impute;
@@ -25,6 +26,7 @@ mod table_imputer;
 mod validation;
 
 pub use csv::CsvReader;
+pub use dataset::{Dataset, IntoDataset};
 pub use impute::{Impute, SimpleImputer};
 pub use kfold::{Folds, KFold, StratifiedKFold};
 pub use label_encoder::LabelEncoder;

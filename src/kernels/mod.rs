@@ -4,9 +4,11 @@
 
 pub(crate) mod elementwise;
 pub(crate) mod gemm;
+pub(crate) mod loss;
 mod math;
 pub(crate) mod reduce;
 pub(crate) mod simd;
 pub(crate) mod update;
 
+pub use gemm::matmul;
 pub use math::Real;

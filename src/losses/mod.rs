@@ -1,7 +1,21 @@
 //! What training makes small.
 
-use crate::context::Context;
+mod binary_cross_entropy;
+mod elementwise;
+mod mean_squared_error;
+mod softmax_cross_entropy;
+mod through;
+
+pub use binary_cross_entropy::BinaryCrossEntropy;
+pub(crate) use elementwise::Rows;
+pub use mean_squared_error::MeanSquaredError;
+pub use softmax_cross_entropy::SoftmaxCrossEntropy;
+pub(crate) use softmax_cross_entropy::class_of;
+pub use through::Through;
+
+use crate::context::{Context, Mode};
 use crate::error::{Error, Result};
+use crate::kernels::loss::count_outside;
 use crate::scalar::Scalar;
 use crate::tensor::Tensor;
 
@@ -56,6 +70,11 @@ pub trait Loss<A: Scalar = f32>: Send + Sync {
         ctx: &mut Context<A>,
     ) -> Result<(A, Option<Tensor<A>>)>;
 
+    /// Whether samples of a batch influence each other in it ([`Context::all_reduce`]).
+    fn couples_samples(&self) -> bool {
+        false
+    }
+
     /// What the network's raw output means: a loss from logits turns them into probabilities. Metrics and
     /// `predict_proba` see this; the default is the output itself.
     ///
@@ -74,7 +93,8 @@ pub trait Loss<A: Scalar = f32>: Send + Sync {
     fn evaluate(&self, output: &Tensor<A>, target: &Tensor<A>, weights: Option<&[A]>) -> Result<(A, Tensor<A>)> {
         let denominator = self.denominator(output.shape(), target, weights)?;
         let samples = Samples { weights, scale: scale(denominator) };
-        let (value, gradient) = self.compute(output, target, samples, true, &mut Context::inference())?;
+        let (value, gradient) =
+            self.compute(output, target, samples, true, &mut Context::recording(Mode::Inference))?;
         let gradient = gradient.ok_or_else(|| Error::custom(format!("{} gave no gradient", self.kind())))?;
         Ok((value, gradient))
     }
@@ -96,6 +116,26 @@ pub(crate) fn terms_per_weight(batch: usize, terms: usize, weights: usize) -> Re
         Ok(terms / batch)
     } else {
         Err(Error::length("sample weights, one for each sample of the batch", batch, weights))
+    }
+}
+
+/// Refuses weights that would turn a mean into something else.
+///
+/// # Errors
+/// [`Error::Value`] for the first that is negative, infinite or NaN.
+pub(crate) fn check_weights<A: Scalar>(weights: Option<&[A]>) -> Result<()> {
+    let weights = weights.unwrap_or_default();
+    match first_outside(weights, A::zero(), A::max_value()) {
+        Some(at) => Err(Error::value("sample weight", &[at], "a finite number of at least 0", weights[at])),
+        None => Ok(()),
+    }
+}
+
+/// The place of the first value that is not from `low` to `high`, such as NaN.
+pub(crate) fn first_outside<A: Scalar>(values: &[A], low: A, high: A) -> Option<usize> {
+    match count_outside(values, low, high) {
+        0 => None,
+        _ => values.iter().position(|&value| !(value >= low && value <= high)),
     }
 }
 

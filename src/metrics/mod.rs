@@ -1,5 +1,15 @@
 //! What people read off a trained network.
 
+mod classification;
+mod confusion_matrix;
+mod regression;
+mod streaming;
+mod tally;
+
+pub use classification::{Accuracy, Average, F1, Precision, Recall};
+pub use confusion_matrix::ConfusionMatrix;
+pub use regression::{MeanAbsoluteError, MeanSquaredError, R2};
+
 use crate::error::Result;
 use crate::scalar::Scalar;
 use crate::tensor::Tensor;

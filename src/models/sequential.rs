@@ -99,7 +99,7 @@ impl<A: Scalar> Layer<A> for Sequential<A> {
     }
 
     fn forward(&self, x: &Tensor<A>, ctx: &mut Context<A>) -> Result<Tensor<A>> {
-        let mut frame = ctx.frame();
+        let mut frame = ctx.frame(self.layers.len());
         let mut current = None;
         for (number, layer) in self.layers.iter().enumerate() {
             frame.marks.push(ctx.mark());

@@ -1,0 +1,31 @@
+use super::{Callback, Event};
+use crate::error::Result;
+use crate::scalar::Scalar;
+
+/// A closure as a callback, called after each epoch.
+///
+/// ```
+/// use layerwise::prelude::*;
+/// use layerwise::train::callbacks::OnEpochEnd;
+///
+/// let watch = OnEpochEnd(|event| {
+///     if event.epoch == 10 {
+///         event.stop();
+///     }
+///     Ok(())
+/// });
+/// let trainer = Trainer::new(MeanSquaredError::new(), Adam::new(1e-3)).callback(watch);
+/// ```
+pub struct OnEpochEnd<F>(
+    /// What is called.
+    pub F,
+);
+
+impl<A: Scalar, F> Callback<A> for OnEpochEnd<F>
+where
+    F: FnMut(&mut Event<'_, A>) -> Result<()> + Send,
+{
+    fn on_epoch_end(&mut self, event: &mut Event<'_, A>) -> Result<()> {
+        (self.0)(event)
+    }
+}

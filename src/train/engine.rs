@@ -1,0 +1,268 @@
+//! From gradients to new weights: sum over shards, clipping, decay, and the optimizer's rule, in one sweep.
+
+use std::sync::Arc;
+
+use super::workers::{Chunk, Chunks, MOST_SLOTS, SliceTable, Slices, Workers};
+use crate::error::{Error, Result};
+use crate::gradients::{Binding, Gradients};
+use crate::kernels::{elementwise, reduce, update};
+use crate::layer::Layer;
+use crate::optimizers::{Decay, Optimizer, Step};
+use crate::param::{Param, Visitor};
+use crate::scalar::Scalar;
+use crate::tensor::Tensor;
+
+/// The elements that are treated at once: a chunk of the weight, its gradient and two moments fit the first cache.
+const CHUNK: usize = 2048;
+
+/// Below so many weights the update stays on the calling thread.
+const FORK_FROM: usize = 1 << 16;
+
+/// What `clip_norm` adds to the norm before it divides, as PyTorch's `clip_grad_norm_` does.
+const CLIP_EPSILON: f64 = 1e-6;
+
+/// An optimizer's rule with everything around it.
+pub(super) struct Engine<A: Scalar> {
+    rule: Box<dyn Optimizer<A>>,
+    clip_norm: Option<f64>,
+    binding: Arc<Binding>,
+    chunks: Chunks,
+    slots: Vec<Vec<A>>,
+    /// Steps taken.
+    step: u64,
+    table: SliceTable<A>,
+    ties: Ties<A>,
+}
+
+impl<A: Scalar> Engine<A> {
+    pub(super) fn new(rule: Box<dyn Optimizer<A>>) -> Self {
+        Engine {
+            rule,
+            clip_norm: None,
+            binding: Arc::default(),
+            chunks: Chunks::default(),
+            slots: Vec::new(),
+            step: 0,
+            table: SliceTable::new(),
+            ties: Ties::default(),
+        }
+    }
+
+    pub(super) fn set_clip_norm(&mut self, norm: f64) {
+        self.clip_norm = Some(norm);
+    }
+
+    pub(super) fn step(&self) -> u64 {
+        self.step
+    }
+
+    /// The learning rate of the next step.
+    pub(super) fn rate(&self) -> f64 {
+        self.rule.schedule().rate(self.step)
+    }
+
+    pub(super) fn rule(&self) -> &dyn Optimizer<A> {
+        &*self.rule
+    }
+
+    pub(super) fn check(&self) -> Result<()> {
+        self.rule.check()?;
+        if let Some(norm) = self.clip_norm
+            && !(norm.is_finite() && norm > 0.0)
+        {
+            return Err(Error::setting("clip_norm", "a finite number above 0", norm));
+        }
+        if self.rule.slots().len() > MOST_SLOTS {
+            return Err(Error::setting(
+                "slots of the optimizer",
+                format!("at most {MOST_SLOTS}"),
+                self.rule.slots().len(),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Takes on the trainable weights of a model. Weights that it knew keep their slots; a model of which it knows none
+    /// begins at step 1.
+    pub(super) fn bind(&mut self, model: &dyn Layer<A>) -> Arc<Binding> {
+        let binding = Binding::of(model);
+        let mut slots: Vec<Vec<A>> = self.rule.slots().iter().map(|_| vec![A::zero(); binding.len()]).collect();
+        let mut known = false;
+        for span in &binding.spans {
+            let Some(at) = self.binding.position(span.id) else { continue };
+            let before = &self.binding.spans[at].range;
+            if before.len() == span.range.len() {
+                known = true;
+                for (new, old) in slots.iter_mut().zip(&self.slots) {
+                    new[span.range.clone()].copy_from_slice(&old[before.clone()]);
+                }
+            }
+        }
+        if !known {
+            self.step = 0;
+        }
+        self.chunks = Chunks::cut(binding.spans.iter().map(|span| span.range.len()), CHUNK);
+        self.slots = slots;
+        self.binding = Arc::new(binding);
+        Arc::clone(&self.binding)
+    }
+
+    /// Whether it is bound to the model's weights as they are now.
+    pub(super) fn fits(&self, model: &dyn Layer<A>) -> bool {
+        self.binding.fits(model) && self.slots.len() == self.rule.slots().len()
+    }
+
+    /// One step: changes the weights of the model by the gradients of the shards.
+    ///
+    /// # Errors
+    /// [`Error::NonFinite`] for a gradient norm that is none; nothing has changed then.
+    pub(super) fn update(
+        &mut self,
+        model: &mut dyn Layer<A>,
+        shards: &[Gradients<A>],
+        workers: &mut Workers,
+        threads: usize,
+    ) -> Result<()> {
+        let factor = self.clip_factor(shards)?;
+        let step = Step { number: self.step + 1, rate: self.rate() };
+        let sweep = Sweep { rule: &*self.rule, step, factor, shards };
+        let threads = if self.binding.len() < FORK_FROM { 1 } else { threads };
+
+        self.ties.release(model, &self.binding);
+        let mut slices = self.table.borrow(self.binding.spans.len());
+        collect(model, &self.binding, &mut slices);
+        for slot in &mut self.slots {
+            slices.push_slot(slot);
+        }
+        slices.sweep(workers, threads, &self.chunks, &|chunk, w, slots| sweep.chunk(chunk, w, slots));
+        self.ties.restore(model, &self.binding);
+        self.step += 1;
+        Ok(())
+    }
+
+    /// What the gradients are multiplied with so that their norm over all weights is at most `clip_norm`.
+    fn clip_factor(&self, shards: &[Gradients<A>]) -> Result<f64> {
+        let Some(most) = self.clip_norm else { return Ok(1.0) };
+        let mut sum = 0.0;
+        for chunk in self.chunks.iter() {
+            let mut buffer = [A::zero(); CHUNK];
+            if let Some(gradient) = total(shards, chunk, &mut buffer) {
+                sum += reduce::sum_of_squares(gradient).as_f64();
+            }
+        }
+        let norm = sum.sqrt();
+        if !norm.is_finite() {
+            return Err(Error::NonFinite { what: "gradient norm".into(), step: self.step + 1, value: norm });
+        }
+        Ok((most / (norm + CLIP_EPSILON)).min(1.0))
+    }
+}
+
+/// What every chunk of one step has in common.
+struct Sweep<'s, A: Scalar> {
+    rule: &'s dyn Optimizer<A>,
+    step: Step,
+    factor: f64,
+    shards: &'s [Gradients<A>],
+}
+
+impl<A: Scalar> Sweep<'_, A> {
+    fn chunk(&self, chunk: &Chunk, w: &mut [A], slots: &mut [&mut [A]]) {
+        let decay = self.rule.decay();
+        if decay == Decay::None && self.rule.ignores_zero_gradients() && self.is_zero(chunk) {
+            return;
+        }
+        let mut buffer = [A::zero(); CHUNK];
+        let Some(gradient) = total(self.shards, chunk, &mut buffer) else { return };
+        let coupled = if let Decay::Coupled(factor) = decay { factor } else { 0.0 };
+        if let Decay::Decoupled(factor) = decay {
+            elementwise::scale(w, A::of(1.0 - self.step.rate * factor));
+        }
+        if self.factor == 1.0 && coupled == 0.0 {
+            return self.rule.update(self.step, w, gradient, slots);
+        }
+        let mut prepared = [A::zero(); CHUNK];
+        let prepared = &mut prepared[..gradient.len()];
+        prepared.copy_from_slice(gradient);
+        update::prepare_gradient(prepared, w, A::of(self.factor), A::of(coupled));
+        self.rule.update(self.step, w, prepared, slots);
+    }
+
+    fn is_zero(&self, chunk: &Chunk) -> bool {
+        !self.shards.iter().any(|shard| shard.touches(chunk.span, &chunk.part))
+    }
+}
+
+/// The sum of the shards' gradients for a chunk; `None` where no shard wrote any for this weight.
+fn total<'b, A: Scalar>(shards: &'b [Gradients<A>], chunk: &Chunk, buffer: &'b mut [A; CHUNK]) -> Option<&'b [A]> {
+    // One shard that wrote all of it: read it where it stands.
+    if let [only] = shards
+        && let Some(gradient) = only.slice(chunk.span, chunk.part.clone())
+    {
+        return Some(gradient);
+    }
+    if !shards.iter().any(|shard| shard.is_touched(chunk.span)) {
+        return None;
+    }
+    let buffer = &mut buffer[..chunk.part.len()];
+    buffer.fill(A::zero());
+    for shard in shards {
+        shard.add_to(chunk.span, chunk.part.clone(), buffer);
+    }
+    Some(buffer)
+}
+
+/// The model's weights, each in the place of its span.
+fn collect<'a, A: Scalar>(model: &'a mut dyn Layer<A>, binding: &Binding, slices: &mut Slices<'a, A>) {
+    let mut each = |_: &str, param: &'a mut Param<A>| {
+        let position = binding.position(param.id()).filter(|_| param.is_trainable());
+        if let (Some(at), Some(weights)) = (position, param.values_mut()) {
+            slices.set_span(at, weights);
+        }
+    };
+    model.visit_mut(&mut Visitor::unnamed(&mut each));
+}
+
+/// Parameters of one identity share one array. While it is written to, only the first of them holds it: to the others
+/// a copy would be made.
+#[derive(Default)]
+struct Ties<A: Scalar> {
+    first: Vec<Option<Tensor<A>>>,
+    seen: Vec<bool>,
+}
+
+impl<A: Scalar> Ties<A> {
+    fn release(&mut self, model: &mut dyn Layer<A>, binding: &Binding) {
+        if !binding.has_ties {
+            return;
+        }
+        self.seen.clear();
+        self.seen.resize(binding.spans.len(), false);
+        let mut each = |_: &str, param: &mut Param<A>| {
+            let Some(at) = binding.position(param.id()) else { return };
+            if std::mem::replace(&mut self.seen[at], true) {
+                param.replace(None);
+            }
+        };
+        model.visit_mut(&mut Visitor::unnamed(&mut each));
+    }
+
+    fn restore(&mut self, model: &mut dyn Layer<A>, binding: &Binding) {
+        if !binding.has_ties {
+            return;
+        }
+        self.first.clear();
+        self.first.resize(binding.spans.len(), None);
+        let mut each = |_: &str, param: &mut Param<A>| {
+            let Some(at) = binding.position(param.id()) else { return };
+            match &self.first[at] {
+                Some(value) => {
+                    param.replace(Some(value.clone()));
+                }
+                None => self.first[at] = param.get().ok().cloned(),
+            }
+        };
+        model.visit_mut(&mut Visitor::unnamed(&mut each));
+        self.first.clear();
+    }
+}
