@@ -54,8 +54,7 @@ impl GradReport {
     /// Takes one comparison in, or refuses it.
     fn compare(&mut self, place: impl Fn() -> String, analytic: f64, numeric: f64, tolerance: f64) -> Result<()> {
         let apart = (analytic - numeric).abs() / analytic.abs().max(numeric.abs()).max(1.0);
-        // Written so that NaN is refused.
-        if !(apart <= tolerance) {
+        if apart > tolerance || apart.is_nan() {
             let place = place();
             let message = format!("gradient of {place}: backward gives {analytic}, finite differences give {numeric}");
             return Err(Error::custom(message));
@@ -73,7 +72,8 @@ impl GradReport {
 ///
 /// The outputs are contracted with fixed random factors into one number, whose gradient is taken. Every pass sees the
 /// same random stream, so that dropout drops the same elements. Tensors that [`Layer::needs`] says are not read are
-/// passed empty, as a container does. Inputs without a gradient (token ids) are left out. It also checks that gradients
+/// passed empty, as a container does. Inputs for which backward gives no gradient (token ids) are left out:
+/// [`GradReport::compared`] tells how many values were not. It also checks that gradients
 /// of parameters add up when the layer is used twice in a step, and that they do not depend on whether the gradient of
 /// the input is wanted.
 ///
@@ -230,6 +230,9 @@ struct Parameter {
     gradient: Tensor<f64>,
 }
 
+/// One for each input that has one.
+type InputGradients = Vec<Option<Tensor<f64>>>;
+
 /// The gradients that backward gives: of the inputs and of the trainable parameters.
 fn gradients(
     layer: &dyn Layer<f64>,
@@ -237,7 +240,7 @@ fn gradients(
     factors: &[Tensor<f64>],
     ctx: &mut Context<f64>,
     options: &GradCheck,
-) -> Result<(Vec<Option<Tensor<f64>>>, Vec<Parameter>)> {
+) -> Result<(InputGradients, Vec<Parameter>)> {
     ctx.begin(options.mode, true);
     let dxs = backward(layer, inputs, factors, true, ctx, options)?;
     let params = parameters(layer, ctx)?;
@@ -265,7 +268,7 @@ fn backward(
     want_dxs: bool,
     ctx: &mut Context<f64>,
     options: &GradCheck,
-) -> Result<Vec<Option<Tensor<f64>>>> {
+) -> Result<InputGradients> {
     ctx.seed(options.seed, 0, 0);
     let mut ys = Vec::new();
     layer.forward_all(inputs, &mut ys, ctx)?;

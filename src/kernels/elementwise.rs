@@ -156,6 +156,8 @@ simd! {
         x: &[A], dy: &[A], dx: &mut [A], center: &[A], scale: &[A], mean_dy: &[A], slope: &[A],
     ) {
         let channels = center.len();
+        // Lengths that the compiler knows to be one: without checks the loop over channels is vector code.
+        let (scale, mean_dy, slope) = (&scale[..channels], &mean_dy[..channels], &slope[..channels]);
         for ((x, dy), dx) in x.chunks_exact(channels).zip(dy.chunks_exact(channels)).zip(dx.chunks_exact_mut(channels)) {
             for c in 0..channels {
                 let centered = dy[c] - mean_dy[c];

@@ -244,8 +244,11 @@ impl<A: Scalar> Layer<A> for BatchNormalization<A> {
         // Sums of dy and of dy (x - mean): of this shard for the weights, of all shards for dx.
         let mut sums = ctx.zeros(&[2 * channels]);
         let (sum, product) = values_mut(&mut sums).split_at_mut(channels);
-        add_columns(values(dy)?, sum);
-        add_centered_products(values(x)?, values(dy)?, mean, product);
+        let learns = [&self.gamma, &self.beta].into_iter().flatten().any(|param| ctx.wants_grad(param));
+        if learns || self.uses_batch(ctx) {
+            add_columns(values(dy)?, sum);
+            add_centered_products(values(x)?, values(dy)?, mean, product);
+        }
         if let Some(grad) = self.beta.as_ref().and_then(|beta| ctx.grad(beta)) {
             add_assign(grad.accumulate(), sum);
         }
@@ -349,7 +352,7 @@ mod tests {
         let (x, dy) = (x.to_owned().into_dyn().into_shared(), dy.to_owned().into_dyn().into_shared());
         let y = layer.forward(&x, ctx)?;
         let dx = layer.backward(&x, &y, &dy, true, ctx)?.unwrap();
-        let mut gradient = |param: &Option<Param<f64>>| ctx.gradient_of(param.as_ref().unwrap()).map(Option::unwrap);
+        let gradient = |param: &Option<Param<f64>>| ctx.gradient_of(param.as_ref().unwrap()).map(Option::unwrap);
         let (dgamma, dbeta) = (gradient(&layer.gamma)?, gradient(&layer.beta)?);
         Ok([y, dx, dgamma, dbeta, ctx.state(&layer.running_variance)?.clone()])
     }

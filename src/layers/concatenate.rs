@@ -52,12 +52,13 @@ impl Default for Concatenate {
 
 /// Refuses a shape that differs from the first input's on another axis than `axis`.
 fn check_others(number: usize, shape: &[usize], first: &[usize], axis: usize) -> Result<()> {
-    let differ = |(at, (one, other)): (usize, (&usize, &usize))| at != axis && one != other;
-    if shape.len() != first.len() || shape.iter().zip(first).enumerate().any(differ) {
-        let expected = format!("shape {first:?} of input 0 but for axis {axis}");
-        return Err(Error::shape(format!("input {number}"), expected, shape));
+    let fits = |(at, (one, other)): (usize, (&usize, &usize))| at == axis || one == other;
+    if shape.len() == first.len() && shape.iter().zip(first).enumerate().all(fits) {
+        return Ok(());
     }
-    Ok(())
+    let extents = first.iter().enumerate().map(|(at, extent)| if at == axis { "_".into() } else { extent.to_string() });
+    let expected = format!("shape [{}] as input 0 has it", extents.collect::<Vec<_>>().join(", "));
+    Err(Error::shape(format!("input {number}"), expected, shape))
 }
 
 impl<A: Scalar> Merge<A> for Concatenate {

@@ -252,7 +252,7 @@ impl<A: Scalar> Layer<A> for SimpleRnn<A> {
         let mut last = ctx.tensor(&[batch, units]);
         let step = values_mut(&mut last);
         for t in 0..time {
-            if t > 0 {
+            if t > 0 && batch > 0 {
                 let before = Matrix::row_major(step, batch, units);
                 gemm(before, self.recurrent()?, A::one(), &mut all[t * units..], time * units, None);
             }
