@@ -403,9 +403,8 @@ impl<A: Scalar> Context<A> {
         &self.pending
     }
 
-    pub(crate) fn take_pending(&mut self, id: crate::ParamId) -> Option<Tensor<A>> {
-        let at = self.pending.iter().position(|(pending, _)| *pending == id)?;
-        Some(self.pending.swap_remove(at).1)
+    pub(crate) fn pending_of(&self, id: crate::ParamId) -> Option<Tensor<A>> {
+        self.pending.iter().find(|(pending, _)| *pending == id).map(|(_, value)| value.clone())
     }
 
     pub(crate) fn drop_pending(&mut self) {

@@ -27,8 +27,8 @@ pub(crate) struct Span {
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Binding {
     pub(crate) spans: Vec<Span>,
-    /// Whether any parameter stands in the model more than once.
-    pub(crate) has_ties: bool,
+    /// The places of these parameters in the model, frozen ones included: more than spans if any stands there twice.
+    places: usize,
     index: HashMap<ParamId, usize, BuildIdHasher>,
 }
 
@@ -38,15 +38,20 @@ impl Binding {
         let mut binding = Binding::default();
         let mut bind = |_: &str, param: &Param<A>| binding.add(param);
         model.visit(&mut Visitor::unnamed(&mut bind));
+        let mut places = 0;
+        let mut count = |_: &str, param: &Param<A>| places += usize::from(binding.position(param.id()).is_some());
+        model.visit(&mut Visitor::unnamed(&mut count));
+        binding.places = places;
         binding
     }
 
+    /// Whether any parameter stands in the model more than once.
+    pub(crate) fn has_ties(&self) -> bool {
+        self.places > self.spans.len()
+    }
+
     fn add<A: Scalar>(&mut self, param: &Param<A>) {
-        if !param.is_trainable() || !param.is_built() {
-            return;
-        }
-        if self.index.contains_key(&param.id()) {
-            self.has_ties = true;
+        if !param.is_trainable() || !param.is_built() || self.index.contains_key(&param.id()) {
             return;
         }
         let start = self.len();
@@ -56,22 +61,22 @@ impl Binding {
         self.spans.push(Span { id: param.id(), range: start..start + param.len(), row });
     }
 
-    /// Whether the trainable parameters of the model are just those that were bound.
+    /// Whether the model is built, and its trainable parameters are just those that were bound.
     pub(crate) fn fits<A: Scalar>(&self, model: &dyn Layer<A>) -> bool {
-        let (mut fits, mut next) = (true, 0);
+        let (mut fits, mut next, mut places) = (true, 0, 0);
         let mut check = |_: &str, param: &Param<A>| {
-            if !param.is_trainable() {
-                fits &= !self.index.contains_key(&param.id());
-                return;
-            }
-            match self.index.get(&param.id()) {
-                Some(&at) if at == next && self.spans[at].range.len() == param.len() => next += 1,
-                Some(&at) => fits &= at < next,
+            let position = self.position(param.id());
+            places += usize::from(position.is_some());
+            fits &= param.is_built();
+            match position {
+                _ if !param.is_trainable() => {}
+                Some(at) if at == next && self.spans[at].range.len() == param.len() => next += 1,
+                Some(at) => fits &= at < next,
                 None => fits = false,
             }
         };
         model.visit(&mut Visitor::unnamed(&mut check));
-        fits && next == self.spans.len()
+        fits && next == self.spans.len() && places == self.places
     }
 
     /// The number of values in the flat buffer.
@@ -161,9 +166,7 @@ impl<A: Scalar> Gradients<A> {
         if self.touch[at] == Touch::Rows {
             self.fill_untouched_rows(at);
         }
-        let fresh = self.touch[at] == Touch::Nothing;
-        self.touch[at] = Touch::All;
-        Some(Grad { values: &mut self.flat[self.binding.spans[at].range.clone()], fresh })
+        Some(Grad { values: &mut self.flat[self.binding.spans[at].range.clone()], touch: &mut self.touch[at] })
     }
 
     /// The span's memory to add single rows to.
@@ -232,23 +235,24 @@ impl<A: Scalar> Gradients<A> {
     }
 }
 
-/// The place for a parameter's gradient in this pass.
+/// The place for a parameter's gradient in this pass. One that is dropped without being written to is no gradient.
 #[derive(Debug)]
 pub struct Grad<'a, A> {
     values: &'a mut [A],
-    fresh: bool,
+    touch: &'a mut Touch,
 }
 
 impl<'a, A: Scalar> Grad<'a, A> {
     /// The memory, and the factor for what stands in it: 0 when this is the first gradient of the pass (the old
     /// values mean nothing, and may not be read), 1 when the layer was used before. As in `c = a b + beta c`.
     pub fn into_parts(self) -> (&'a mut [A], A) {
-        (self.values, if self.fresh { A::zero() } else { A::one() })
+        let before = std::mem::replace(self.touch, Touch::All);
+        (self.values, if before == Touch::Nothing { A::zero() } else { A::one() })
     }
 
     /// The memory to add to, with zeros in it where nothing was written yet.
     pub fn accumulate(self) -> &'a mut [A] {
-        if self.fresh {
+        if std::mem::replace(self.touch, Touch::All) == Touch::Nothing {
             self.values.fill(A::zero());
         }
         self.values

@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::cell::RefCell;
 
-use ndarray::{ArrayBase, Data, Dimension};
+use ndarray::{ArrayBase, Axis, Data, Dimension};
 
 use crate::context::{Context, Mode};
 use crate::error::{Error, Result};
@@ -47,8 +47,9 @@ pub trait Model<A: Scalar = f32>: Layer<A> {
         S: Data<Elem = E>,
         D: Dimension,
     {
-        if x.ndim() == 0 || x.is_empty() {
-            return Err(Error::Empty("the array of samples to predict".into()));
+        if let [] = check_samples(x.shape())? {
+            // A layer on the last axis would take one row of features for so many samples.
+            self.output_shape(&[])?;
         }
         with_context(|ctx| {
             ctx.begin(Mode::Inference, false);
@@ -62,12 +63,21 @@ pub trait Model<A: Scalar = f32>: Layer<A> {
     /// The outputs of a network with several inputs or outputs.
     ///
     /// # Errors
-    /// As for [`predict`](Self::predict).
+    /// As for [`predict`](Self::predict), and where the inputs differ in their number of samples.
     fn predict_all(&self, xs: &[Tensor<A>]) -> Result<Vec<Tensor<A>>> {
+        let shapes = xs.iter().map(|x| check_samples(x.shape()).map(<[usize]>::to_vec)).collect::<Result<Vec<_>>>()?;
+        for (number, x) in xs.iter().enumerate() {
+            if x.len_of(Axis(0)) != xs[0].len_of(Axis(0)) {
+                let what = format!("samples of input {number} against input 0");
+                return Err(Error::length(what, xs[0].len_of(Axis(0)), x.len_of(Axis(0))));
+            }
+        }
+        self.output_shapes(&shapes)?;
         with_context(|ctx| {
             ctx.begin(Mode::Inference, false);
+            let xs: Vec<_> = xs.iter().map(|x| ctx.standard(x.clone())).collect();
             let mut ys = Vec::new();
-            self.forward_all(xs, &mut ys, ctx)?;
+            self.forward_all(&xs, &mut ys, ctx)?;
             Ok(ys.into_iter().map(|y| ctx.lend(y)).collect())
         })
     }
@@ -157,6 +167,17 @@ pub trait Model<A: Scalar = f32>: Layer<A> {
 
 impl<A: Scalar, L: Layer<A> + ?Sized> Model<A> for L {}
 
+/// The shape of one sample of an array of them.
+fn check_samples(shape: &[usize]) -> Result<&[usize]> {
+    let Some((&samples, sample)) = shape.split_first() else {
+        return Err(Error::shape("samples to predict", "at least one axis, that of the samples", shape));
+    };
+    if samples == 0 || sample.contains(&0) {
+        return Err(Error::Empty(format!("the array of samples to predict, of shape {shape:?},")));
+    }
+    Ok(sample)
+}
+
 /// An array from outside in a buffer of the pool.
 pub(crate) fn take_in<A, E, S, D>(x: &ArrayBase<S, D>, ctx: &mut Context<A>) -> Result<Tensor<A>>
 where
@@ -169,7 +190,7 @@ where
     for (position, (place, value)) in values_mut(&mut tensor).iter_mut().zip(x).enumerate() {
         *place = value.element().ok_or_else(|| {
             let expected = format!("a number that {} holds exactly", A::NAME);
-            Error::value("value", &unravel(position, x.shape()), expected, "a larger one")
+            Error::value("input", &unravel(position, x.shape()), expected, value)
         })?;
     }
     Ok(tensor)

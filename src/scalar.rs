@@ -21,7 +21,7 @@ impl Scalar for f64 {}
 /// labels, token ids) and booleans.
 ///
 /// An `f64` array is not taken for an `f32` model: convert it where you decide to lose the digits.
-pub trait Element<A>: Copy {
+pub trait Element<A>: Copy + Display {
     /// The number, or `None` where `A` cannot hold it exactly.
     fn element(self) -> Option<A>;
 }

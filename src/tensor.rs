@@ -37,7 +37,7 @@ where
             None => {
                 let index = unravel(position, array.shape());
                 let expected = format!("a number that {} holds exactly", A::NAME);
-                return Err(Error::value("value", &index, expected, "a larger one"));
+                return Err(Error::value("value", &index, expected, value));
             }
         }
     }

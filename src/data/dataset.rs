@@ -42,7 +42,7 @@ impl<A: Scalar> Dataset<A> {
         S2: Data<Elem = E2>,
         D2: Dimension,
     {
-        Self::of_tensors(vec![to_tensor(x)?], vec![to_tensor(y)?])
+        Self::of_tensors(vec![named("input", to_tensor(x))?], vec![named("target", to_tensor(y))?])
     }
 
     /// Several inputs and several targets for each sample; [`to_tensor`] makes tensors of any arrays.
@@ -50,12 +50,15 @@ impl<A: Scalar> Dataset<A> {
     /// # Errors
     /// As for [`new`](Self::new).
     pub fn of_tensors(inputs: Vec<Tensor<A>>, targets: Vec<Tensor<A>>) -> Result<Self> {
-        let Some(samples) = inputs.first().and_then(|x| x.shape().first().copied()) else {
+        let Some(first) = inputs.first() else {
             return Err(Error::Empty("the list of inputs of a data set".into()));
         };
+        let samples = first.shape().first().copied().unwrap_or(0);
         for (what, tensors) in [("input", &inputs), ("target", &targets)] {
             for (number, tensor) in tensors.iter().enumerate() {
-                let got = tensor.shape().first().copied().unwrap_or(0);
+                let Some(&got) = tensor.shape().first() else {
+                    return Err(Error::shape(format!("{what} {number}"), "an axis of samples", &[]));
+                };
                 if got != samples {
                     return Err(Error::length(format!("samples of {what} {number} against input 0"), samples, got));
                 }
@@ -78,7 +81,7 @@ impl<A: Scalar> Dataset<A> {
         S: Data<Elem = E>,
         D: Dimension,
     {
-        let weights = to_tensor(weights)?;
+        let weights = named("sample weight", to_tensor(weights))?;
         let got = weights.shape().first().copied().unwrap_or(0);
         if got != self.len() {
             return Err(Error::length("sample weights against samples", self.len(), got));
@@ -159,6 +162,14 @@ impl<A: Scalar> Dataset<A> {
         };
         rows.map(hot).collect()
     }
+}
+
+/// Says in which array a value stands that cannot be taken in.
+fn named<T>(name: &str, taken: Result<T>) -> Result<T> {
+    taken.map_err(|error| match error {
+        Error::Value { index, expected, got, .. } => Error::Value { what: name.into(), index, expected, got },
+        other => other,
+    })
 }
 
 /// Row-major, so that samples lie one behind the other.

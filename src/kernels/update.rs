@@ -11,10 +11,14 @@ simd! {
     }
 }
 simd! {
-    /// v = momentum * v + g; w -= rate * v, or with `nesterov` w -= rate * (g + momentum * v).
-    pub(crate) fn momentum<A>(w: &mut [A], g: &[A], v: &mut [A], rate: A, momentum: A, nesterov: bool) {
+    /// v = momentum * v + g; w -= rate * v, or with `nesterov` w -= rate * (g + momentum * v); all with `scale * g`
+    /// for g.
+    pub(crate) fn momentum<A>(
+        w: &mut [A], g: &[A], v: &mut [A], scale: A, rate: A, momentum: A, nesterov: bool,
+    ) {
         let (gradient_part, velocity_part) = if nesterov { (A::one(), momentum) } else { (A::zero(), A::one()) };
         for ((w, &g), v) in w.iter_mut().zip(g).zip(v.iter_mut()) {
+            let g = scale * g;
             *v = momentum.fma::<FMA>(*v, g);
             let direction = velocity_part.fma::<FMA>(*v, gradient_part * g);
             *w = direction.fma::<FMA>(-rate, *w);

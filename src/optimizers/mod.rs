@@ -15,7 +15,8 @@ use crate::schedules::Schedule;
 /// What a rule knows of the step that it takes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Step {
-    /// The step, counted from 1, as bias corrections count it.
+    /// The update of this weight, counted from 1, as bias corrections count it. Steps in which no layer gave the
+    /// weight a gradient, or in which it was frozen, do not count (PyTorch's `state["step"]`).
     pub number: u64,
     /// The learning rate of this step.
     pub rate: f64,

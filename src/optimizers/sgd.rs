@@ -10,8 +10,8 @@ use crate::schedules::{IntoSchedule, Schedule};
 ///
 /// v = m v + g, then w -= rate * v, or with Nesterov's look-ahead w -= rate * (g + m v).
 ///
-/// This is PyTorch's form. Keras keeps v' = -rate * v instead, which is the same as long as the rate stays the same.
-/// Defaults: no momentum, no decay.
+/// This is PyTorch's form, in which a new rate counts for the whole velocity. With
+/// [`scaled_velocity`](Self::scaled_velocity) it is Keras's. Defaults: no momentum, no decay.
 ///
 /// ```
 /// use layerwise::optimizers::Sgd;
@@ -21,13 +21,20 @@ pub struct Sgd {
     schedule: Box<dyn Schedule>,
     momentum: f64,
     nesterov: bool,
+    scaled_velocity: bool,
     weight_decay: f64,
 }
 
 impl Sgd {
     /// With a rate or a schedule of rates.
     pub fn new(rate: impl IntoSchedule) -> Self {
-        Sgd { schedule: rate.into_schedule(), momentum: 0.0, nesterov: false, weight_decay: 0.0 }
+        Sgd {
+            schedule: rate.into_schedule(),
+            momentum: 0.0,
+            nesterov: false,
+            scaled_velocity: false,
+            weight_decay: 0.0,
+        }
     }
 
     /// How much of the last step goes into the next, in [0, 1).
@@ -41,6 +48,15 @@ impl Sgd {
     #[must_use]
     pub fn nesterov(mut self, nesterov: bool) -> Self {
         self.nesterov = nesterov;
+        self
+    }
+
+    /// Whether the velocity holds each gradient times the rate of its own step, so that a new rate counts for new
+    /// gradients alone: v = m v + rate * g, then w -= v, or with Nesterov's look-ahead w -= rate * g + m v. This is
+    /// Keras's form (whose velocity is -v); the same as PyTorch's, the default, as long as the rate stays the same.
+    #[must_use]
+    pub fn scaled_velocity(mut self, scaled: bool) -> Self {
+        self.scaled_velocity = scaled;
         self
     }
 
@@ -60,7 +76,8 @@ impl<A: Scalar> Optimizer<A> for Sgd {
     fn config(&self) -> Value {
         json!({
             "schedule": { "kind": self.schedule.kind(), "config": self.schedule.config() },
-            "momentum": self.momentum, "nesterov": self.nesterov, "weight_decay": self.weight_decay,
+            "momentum": self.momentum, "nesterov": self.nesterov, "scaled_velocity": self.scaled_velocity,
+            "weight_decay": self.weight_decay,
         })
     }
 
@@ -78,7 +95,10 @@ impl<A: Scalar> Optimizer<A> for Sgd {
 
     fn update(&self, step: Step, w: &mut [A], g: &[A], slots: &mut [&mut [A]]) {
         match slots {
-            [velocity] => update::momentum(w, g, velocity, A::of(step.rate), A::of(self.momentum), self.nesterov),
+            [velocity] => {
+                let (scale, rate) = if self.scaled_velocity { (step.rate, 1.0) } else { (1.0, step.rate) };
+                update::momentum(w, g, velocity, A::of(scale), A::of(rate), A::of(self.momentum), self.nesterov);
+            }
             _ => update::descend(w, g, A::of(step.rate)),
         }
     }

@@ -26,8 +26,12 @@ pub(super) struct Engine<A: Scalar> {
     rule: Box<dyn Optimizer<A>>,
     clip_norm: Option<f64>,
     binding: Arc<Binding>,
+    /// Whether there was a model to bind to yet.
+    bound: bool,
     chunks: Chunks,
     slots: Vec<Vec<A>>,
+    /// The updates that each weight has had: bias corrections count these.
+    ages: Vec<u64>,
     /// Steps taken.
     step: u64,
     table: SliceTable<A>,
@@ -40,8 +44,10 @@ impl<A: Scalar> Engine<A> {
             rule,
             clip_norm: None,
             binding: Arc::default(),
+            bound: false,
             chunks: Chunks::default(),
             slots: Vec::new(),
+            ages: Vec::new(),
             step: 0,
             table: SliceTable::new(),
             ties: Ties::default(),
@@ -82,17 +88,20 @@ impl<A: Scalar> Engine<A> {
         Ok(())
     }
 
-    /// Takes on the trainable weights of a model. Weights that it knew keep their slots; a model of which it knows none
-    /// begins at step 1.
+    /// Takes on the trainable weights of a model. Weights that it was bound to until now keep their slots and ages, all
+    /// others begin with none: those of another model, and those that were frozen for a while. A model of which it
+    /// knows no weight begins at step 1.
     pub(super) fn bind(&mut self, model: &dyn Layer<A>) -> Arc<Binding> {
         let binding = Binding::of(model);
         let mut slots: Vec<Vec<A>> = self.rule.slots().iter().map(|_| vec![A::zero(); binding.len()]).collect();
+        let mut ages = vec![0; binding.spans.len()];
         let mut known = false;
-        for span in &binding.spans {
+        for (age, span) in ages.iter_mut().zip(&binding.spans) {
             let Some(at) = self.binding.position(span.id) else { continue };
             let before = &self.binding.spans[at].range;
             if before.len() == span.range.len() {
                 known = true;
+                *age = self.ages[at];
                 for (new, old) in slots.iter_mut().zip(&self.slots) {
                     new[span.range.clone()].copy_from_slice(&old[before.clone()]);
                 }
@@ -102,14 +111,14 @@ impl<A: Scalar> Engine<A> {
             self.step = 0;
         }
         self.chunks = Chunks::cut(binding.spans.iter().map(|span| span.range.len()), CHUNK);
-        self.slots = slots;
+        (self.slots, self.ages, self.bound) = (slots, ages, true);
         self.binding = Arc::new(binding);
         Arc::clone(&self.binding)
     }
 
     /// Whether it is bound to the model's weights as they are now.
     pub(super) fn fits(&self, model: &dyn Layer<A>) -> bool {
-        self.binding.fits(model) && self.slots.len() == self.rule.slots().len()
+        self.bound && self.binding.fits(model)
     }
 
     /// One step: changes the weights of the model by the gradients of the shards.
@@ -124,8 +133,10 @@ impl<A: Scalar> Engine<A> {
         threads: usize,
     ) -> Result<()> {
         let factor = self.clip_factor(shards)?;
-        let step = Step { number: self.step + 1, rate: self.rate() };
-        let sweep = Sweep { rule: &*self.rule, step, factor, shards };
+        for (at, age) in self.ages.iter_mut().enumerate() {
+            *age += u64::from(shards.iter().any(|shard| shard.is_touched(at)));
+        }
+        let sweep = Sweep { rule: &*self.rule, rate: self.rate(), ages: &self.ages, factor, shards };
         let threads = if self.binding.len() < FORK_FROM { 1 } else { threads };
 
         self.ties.release(model, &self.binding);
@@ -161,7 +172,8 @@ impl<A: Scalar> Engine<A> {
 /// What every chunk of one step has in common.
 struct Sweep<'s, A: Scalar> {
     rule: &'s dyn Optimizer<A>,
-    step: Step,
+    rate: f64,
+    ages: &'s [u64],
     factor: f64,
     shards: &'s [Gradients<A>],
 }
@@ -175,17 +187,18 @@ impl<A: Scalar> Sweep<'_, A> {
         let mut buffer = [A::zero(); CHUNK];
         let Some(gradient) = total(self.shards, chunk, &mut buffer) else { return };
         let coupled = if let Decay::Coupled(factor) = decay { factor } else { 0.0 };
+        let step = Step { number: self.ages[chunk.span], rate: self.rate };
         if let Decay::Decoupled(factor) = decay {
-            elementwise::scale(w, A::of(1.0 - self.step.rate * factor));
+            elementwise::scale(w, A::of(1.0 - step.rate * factor));
         }
         if self.factor == 1.0 && coupled == 0.0 {
-            return self.rule.update(self.step, w, gradient, slots);
+            return self.rule.update(step, w, gradient, slots);
         }
         let mut prepared = [A::zero(); CHUNK];
         let prepared = &mut prepared[..gradient.len()];
         prepared.copy_from_slice(gradient);
         update::prepare_gradient(prepared, w, A::of(self.factor), A::of(coupled));
-        self.rule.update(self.step, w, prepared, slots);
+        self.rule.update(step, w, prepared, slots);
     }
 
     fn is_zero(&self, chunk: &Chunk) -> bool {
@@ -223,8 +236,8 @@ fn collect<'a, A: Scalar>(model: &'a mut dyn Layer<A>, binding: &Binding, slices
     model.visit_mut(&mut Visitor::unnamed(&mut each));
 }
 
-/// Parameters of one identity share one array. While it is written to, only the first of them holds it: to the others
-/// a copy would be made.
+/// Parameters of one identity share one array. While it is written to, only the first of them that is not frozen holds
+/// it: to the others a copy would be made.
 #[derive(Default)]
 struct Ties<A: Scalar> {
     first: Vec<Option<Tensor<A>>>,
@@ -233,14 +246,14 @@ struct Ties<A: Scalar> {
 
 impl<A: Scalar> Ties<A> {
     fn release(&mut self, model: &mut dyn Layer<A>, binding: &Binding) {
-        if !binding.has_ties {
+        if !binding.has_ties() {
             return;
         }
         self.seen.clear();
         self.seen.resize(binding.spans.len(), false);
         let mut each = |_: &str, param: &mut Param<A>| {
             let Some(at) = binding.position(param.id()) else { return };
-            if std::mem::replace(&mut self.seen[at], true) {
+            if !param.is_trainable() || std::mem::replace(&mut self.seen[at], true) {
                 param.replace(None);
             }
         };
@@ -248,21 +261,23 @@ impl<A: Scalar> Ties<A> {
     }
 
     fn restore(&mut self, model: &mut dyn Layer<A>, binding: &Binding) {
-        if !binding.has_ties {
+        if !binding.has_ties() {
             return;
         }
         self.first.clear();
         self.first.resize(binding.spans.len(), None);
-        let mut each = |_: &str, param: &mut Param<A>| {
-            let Some(at) = binding.position(param.id()) else { return };
-            match &self.first[at] {
-                Some(value) => {
-                    param.replace(Some(value.clone()));
-                }
-                None => self.first[at] = param.get().ok().cloned(),
+        let mut find = |_: &str, param: &mut Param<A>| {
+            if let (Some(at), Ok(value)) = (binding.position(param.id()), param.get()) {
+                self.first[at] = Some(value.clone());
             }
         };
-        model.visit_mut(&mut Visitor::unnamed(&mut each));
+        model.visit_mut(&mut Visitor::unnamed(&mut find));
+        let mut share = |_: &str, param: &mut Param<A>| {
+            if let Some(at) = binding.position(param.id()) {
+                param.replace(self.first[at].clone());
+            }
+        };
+        model.visit_mut(&mut Visitor::unnamed(&mut share));
         self.first.clear();
     }
 }

@@ -11,6 +11,7 @@ use crate::context::{AllReduce, Context, Mode};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::gradients::{Binding, Gradients};
+use crate::kernels::elementwise;
 use crate::layer::Layer;
 use crate::losses::{Loss, Samples, scale};
 use crate::model::rows_of;
@@ -83,6 +84,8 @@ struct Job<'j, A: Scalar> {
     gathered: &'j [Tensor<A>],
     weights: Option<&'j Tensor<A>>,
     denominators: &'j [A],
+    /// The shape of each output for the whole batch.
+    output_shapes: &'j [Vec<usize>],
     shards: usize,
 }
 
@@ -102,7 +105,7 @@ pub(super) struct Shard<A: Scalar> {
     gradients: Vec<Option<Tensor<A>>>,
     /// For each output what its loss takes it for, where somebody asked.
     pub(super) predictions: Vec<Tensor<A>>,
-    /// The loss of each output, as this shard's part of the batch's.
+    /// The loss of each output, as this shard's part of the batch's, without its weight in the sum.
     losses: Vec<A>,
     error: Option<Error>,
 }
@@ -135,12 +138,14 @@ impl<A: Scalar> Shard<A> {
             return;
         }
         let ctx = &mut self.ctx;
+        // A state that stands in the model twice has two places to go to.
         let mut each = |_: &str, param: &mut Param<A>| {
-            if let Some(value) = ctx.take_pending(param.id()) {
+            if let Some(value) = ctx.pending_of(param.id()) {
                 param.replace(Some(value)).into_iter().for_each(|old| ctx.recycle(old));
             }
         };
         model.visit_mut(&mut Visitor::unnamed(&mut each));
+        ctx.drop_pending();
     }
 
     fn run(&mut self, number: usize, job: &Job<'_, A>) -> Result<()> {
@@ -157,6 +162,10 @@ impl<A: Scalar> Shard<A> {
             self.inputs.push(job.batch.take(input, rows.clone(), &mut self.ctx)?);
         }
         job.model.forward_all(&self.inputs, &mut self.outputs, &mut self.ctx)?;
+        for output in &mut self.outputs {
+            let given = std::mem::replace(output, self.ctx.nothing());
+            *output = self.ctx.standard(given);
+        }
         self.compute_losses(&rows, job)?;
         if let Purpose::Train { .. } = job.purpose {
             let mut unused = self.ctx.frame(job.batch.data.inputs().len());
@@ -183,11 +192,18 @@ impl<A: Scalar> Shard<A> {
         let train = matches!(job.purpose, Purpose::Train { .. });
         for (number, output) in self.outputs.iter().enumerate() {
             let (loss, weight) = job.targets.of(number);
+            // The denominators were worked out for the shape that the model promised.
+            let promised = &job.output_shapes[number][1..];
+            if output.shape().split_first() != Some((&rows.len(), promised)) {
+                let expected = format!("shape {promised:?} for each of {} samples, as `output_shape` says", rows.len());
+                return Err(Error::shape(format!("output {number} of the model"), expected, output.shape()));
+            }
             let target = rows_of(&job.gathered[number], rows.start, rows.end);
-            let samples = Samples { weights, scale: scale(job.denominators[number]) * A::of(weight) };
+            let samples = Samples { weights, scale: scale(job.denominators[number]) };
             let (value, gradient) = loss.compute(output, &target, samples, train, &mut self.ctx)?;
             self.losses.push(value);
-            self.gradients.push(gradient);
+            let gradient = gradient.map(|gradient| weighed(gradient, weight, output, loss.kind(), &mut self.ctx));
+            self.gradients.push(gradient.transpose()?);
             if job.predictions {
                 self.predictions.push(loss.prediction(output, &mut self.ctx)?);
             }
@@ -202,10 +218,30 @@ impl<A: Scalar> Shard<A> {
             Ok(result) => result.err().map(|error| error.map_sample(|row| job.sample(number, row))),
             Err(panic) => Some(Error::Panicked { shard: number, message: message(&*panic) }),
         };
-        if self.error.is_some() {
-            meeting.poison();
+        match self.error {
+            Some(_) => meeting.poison(),
+            None => meeting.leave(),
         }
     }
+}
+
+/// The gradient of a loss with respect to an output, times the loss's weight in the sum.
+fn weighed<A: Scalar>(
+    gradient: Tensor<A>,
+    weight: f64,
+    output: &Tensor<A>,
+    kind: &str,
+    ctx: &mut Context<A>,
+) -> Result<Tensor<A>> {
+    if gradient.shape() != output.shape() {
+        let expected = format!("shape {:?} of the output", output.shape());
+        return Err(Error::shape(format!("gradient of {kind}"), expected, gradient.shape()));
+    }
+    let mut gradient = ctx.standard(gradient);
+    if weight != 1.0 {
+        elementwise::scale(values_mut(&mut gradient), A::of(weight));
+    }
+    Ok(gradient)
 }
 
 fn message(panic: &(dyn std::any::Any + Send)) -> String {
@@ -255,6 +291,11 @@ impl<A: Scalar> Pass<A> {
             own(shard).ctx.bind(Arc::clone(&binding));
         }
         self.binding = Some(binding);
+        self.forget_shapes();
+    }
+
+    /// The next pass may be over another model.
+    pub(super) fn forget_shapes(&mut self) {
         self.input_shapes.clear();
     }
 
@@ -293,8 +334,7 @@ impl<A: Scalar> Pass<A> {
         &self.gathered
     }
 
-    /// Runs a batch over the model in `shards` shards on `threads` threads. Calls `report` with the loss of each
-    /// output, its number and its denominator, and gives the sum of the losses.
+    /// Runs a batch over the model in `shards` shards on `threads` threads, and gives the weighted sum of the losses.
     pub(super) fn run(
         &mut self,
         model: &dyn Layer<A>,
@@ -318,11 +358,12 @@ impl<A: Scalar> Pass<A> {
             gathered: &self.gathered,
             weights: weights.as_ref(),
             denominators: &self.denominators,
+            output_shapes: &self.output_shapes,
             shards,
         };
         let all = &self.shards;
         let meeting = &*self.meeting;
-        meeting.begin();
+        meeting.begin(threads >= shards);
         workers.run(threads, &|thread| {
             for number in (thread..shards).step_by(threads) {
                 lock(&all[number]).run_and_report(number, &job, meeting);
@@ -330,10 +371,16 @@ impl<A: Scalar> Pass<A> {
         });
         weights.into_iter().for_each(|weights| self.ctx.recycle(weights));
         self.first_error(shards)?;
-        Ok(self.shards(shards).fold(A::zero(), |sum, shard| shard.losses.iter().fold(sum, |sum, &loss| sum + loss)))
+        let mut total = A::zero();
+        for shard in self.shards(shards) {
+            for (number, &loss) in shard.losses.iter().enumerate() {
+                total += A::of(targets.of(number).1) * loss;
+            }
+        }
+        Ok(total)
     }
 
-    /// The loss of each output and its denominator in the last pass, without its share in the sum.
+    /// The loss of an output in the last pass, without its weight in the sum, and its denominator.
     pub(super) fn losses(&mut self, shards: usize, output: usize) -> (A, A) {
         let denominator = self.denominators[output];
         (self.shards(shards).fold(A::zero(), |sum, shard| sum + shard.losses[output]), denominator)

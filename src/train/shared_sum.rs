@@ -9,7 +9,8 @@ use crate::scalar::Scalar;
 /// The meeting place of the shards of one process.
 ///
 /// Each brings its numbers and waits; the last to come adds them up in the order of the shards, so that the sum has the
-/// same bits whoever is last. A shard that fails poisons the place, and nobody waits for it.
+/// same bits whoever is last. A shard that fails poisons the place, and nobody waits for it, nor for one that ends
+/// its pass without having come.
 pub(crate) struct SharedSum<A> {
     state: Mutex<State<A>>,
     changed: Condvar,
@@ -21,11 +22,23 @@ struct State<A> {
     arrived: usize,
     round: u64,
     poisoned: bool,
+    /// Shards that have ended their pass.
+    gone: usize,
+    /// Whether every shard has a thread of its own, so that they can meet.
+    side_by_side: bool,
 }
 
 impl<A: Scalar> SharedSum<A> {
     pub(crate) fn new(shards: usize) -> Self {
-        let state = State { parts: vec![Vec::new(); shards], total: Vec::new(), arrived: 0, round: 0, poisoned: false };
+        let state = State {
+            parts: vec![Vec::new(); shards],
+            total: Vec::new(),
+            arrived: 0,
+            round: 0,
+            poisoned: false,
+            gone: 0,
+            side_by_side: true,
+        };
         SharedSum { state: Mutex::new(state), changed: Condvar::new() }
     }
 
@@ -35,10 +48,20 @@ impl<A: Scalar> SharedSum<A> {
     }
 
     /// A new pass begins, with everybody well.
-    pub(crate) fn begin(&self) {
+    pub(crate) fn begin(&self, side_by_side: bool) {
         let mut state = self.lock();
-        state.arrived = 0;
+        (state.arrived, state.gone) = (0, 0);
         state.poisoned = false;
+        state.side_by_side = side_by_side;
+    }
+
+    /// A shard has ended its pass.
+    pub(crate) fn leave(&self) {
+        let mut state = self.lock();
+        state.gone += 1;
+        if state.arrived > 0 {
+            self.changed.notify_all();
+        }
     }
 
     /// A shard has failed: whoever waits or comes to wait gets an error.
@@ -79,6 +102,10 @@ impl<A: Scalar> AllReduce<A> for SharedSum<A> {
         if state.poisoned {
             return Err(Error::Poisoned);
         }
+        if !state.side_by_side {
+            let message = "a layer that calls `all_reduce` must say so in `couples_samples`";
+            return Err(Error::custom(message));
+        }
         let round = state.round;
         state.parts[shard].clear();
         state.parts[shard].extend_from_slice(values);
@@ -88,12 +115,15 @@ impl<A: Scalar> AllReduce<A> for SharedSum<A> {
             self.changed.notify_all();
             finished?;
         }
-        while state.round == round && !state.poisoned {
+        while state.round == round && !state.poisoned && state.gone == 0 {
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
-        // A round that was finished counts even if a shard failed right after it.
+        // A round that was finished counts even if a shard failed right after it, or ended its pass.
         if state.round == round {
-            return Err(Error::Poisoned);
+            if state.poisoned {
+                return Err(Error::Poisoned);
+            }
+            return Err(Error::custom("a shard ended its pass with fewer calls of `all_reduce` than another"));
         }
         // Nobody can finish the next round before this shard has come to it, so the total is still this round's.
         values.copy_from_slice(&state.total);
@@ -131,7 +161,7 @@ mod tests {
             place.poison();
             assert!(matches!(waiting.join().unwrap(), Err(Error::Poisoned)));
         });
-        place.begin();
+        place.begin(true);
         std::thread::scope(|scope| {
             let other = scope.spawn(|| place.all_reduce(1, &mut [1.0, 2.0]));
             let mine = place.all_reduce(0, &mut [1.0]);

@@ -25,6 +25,9 @@ use crate::tensor::Tensor;
 /// Below so many floating-point operations a pass stays on the calling thread: a few tens of microseconds.
 const FORK_FROM: f64 = 4e6;
 
+/// More threads or shards than this are a slip of the finger, and the system may refuse them.
+const MOST_THREADS: usize = 4096;
+
 /// Where the samples come from that a run is validated on after each epoch.
 enum Validation<A: Scalar> {
     None,
@@ -104,7 +107,8 @@ impl<A: Scalar> Trainer<A> {
         }
     }
 
-    /// A loss for the next output of a network that has several, and its weight in the sum.
+    /// A loss for the next output of a network that has several, and its weight in the sum. Histories and reports name
+    /// the sum `loss`, and the losses themselves, without their weights, `loss_0`, `loss_1` (as Keras does).
     #[must_use]
     pub fn output(mut self, loss: impl Loss<A> + 'static, weight: f64) -> Self {
         self.losses.push((Box::new(loss), weight));
@@ -234,6 +238,10 @@ impl<A: Scalar> Trainer<A> {
         self.prepare(model, &training)?;
         if let Some(held_back) = &held_back {
             self.check_outputs(model, held_back)?;
+            let (wants, has) = (self.losses.len(), held_back.targets().len());
+            if wants != has {
+                return Err(Error::length("targets of the validation data against outputs of the model", wants, has));
+            }
         }
         let mut order: Vec<usize> = (0..training.len()).collect();
         let full = Batch { data: &training, rows: Some(&order[..self.batch_size.min(training.len())]) };
@@ -248,6 +256,9 @@ impl<A: Scalar> Trainer<A> {
             }
             (run.epoch, run.batch) = (epoch, 0);
             self.notify(&mut progress, model, &history, &mut run, |callback, event| callback.on_epoch_begin(event))?;
+            if run.stop {
+                break;
+            }
             let begun = Instant::now();
             let mut logs = self.run_epoch(model, &training, &mut order, &mut progress, &history, &mut run)?;
             if let Some(held_back) = held_back.as_deref().filter(|_| !run.stop || run.batch == run.batches) {
@@ -278,8 +289,11 @@ impl<A: Scalar> Trainer<A> {
     /// generator, whose loss goes through a second network ([`Through`](crate::losses::Through)).
     ///
     /// # Errors
-    /// As for [`fit`](Self::fit).
+    /// As for [`fit`](Self::fit), and where the network has several outputs.
     pub fn step_with(&mut self, model: &mut dyn Layer<A>, batch: &Dataset<A>, loss: &dyn Loss<A>) -> Result<f64> {
+        if self.losses.len() != 1 {
+            return Err(Error::length("outputs of a network whose step has a loss of its own", 1, self.losses.len()));
+        }
         self.prepare(model, batch)?;
         self.train_on(model, Batch { data: batch, rows: None }, Some(loss), false).map(|(loss, _)| loss)
     }
@@ -292,11 +306,19 @@ impl<A: Scalar> Trainer<A> {
         self.check_settings()?;
         let data = data.into_dataset()?;
         self.check_outputs(model, &data)?;
+        // This need not be the model that was trained, and the next step need not be on this one.
+        self.pass.forget_shapes();
+        let report = self.evaluate_batches(model, &data);
+        self.pass.forget_shapes();
+        report
+    }
+
+    fn evaluate_batches(&mut self, model: &dyn Layer<A>, data: &Dataset<A>) -> Result<Report> {
         self.reset_metrics();
         let mut means = vec![Mean::default(); self.losses.len()];
         let rows: Vec<usize> = (0..data.len()).collect();
         for rows in rows.chunks(self.batch_size) {
-            let batch = Batch { data: &data, rows: Some(rows) };
+            let batch = Batch { data, rows: Some(rows) };
             let plan = self.plan(model, batch, None, 2.0);
             let targets = Targets { losses: &self.losses, instead: None };
             let metrics = !self.metrics.is_empty();
@@ -339,6 +361,9 @@ impl<A: Scalar> Trainer<A> {
         for (name, count) in counts {
             if count == 0 {
                 return Err(Error::setting(name, "at least 1", 0));
+            }
+            if name != "batch_size" && count > MOST_THREADS {
+                return Err(Error::setting(name, format!("at most {MOST_THREADS}"), count));
             }
         }
         for (number, (_, weight)) in self.losses.iter().enumerate() {
@@ -393,6 +418,9 @@ impl<A: Scalar> Trainer<A> {
         }
         let binding = self.engine.bind(model);
         self.pass.bind(binding);
+        if self.engine.step() == 0 {
+            self.epochs_done = 0;
+        }
         self.check_outputs(model, data)
     }
 
@@ -507,7 +535,8 @@ impl<A: Scalar> Trainer<A> {
     }
 
     fn logs(&self, means: &[Mean]) -> Logs {
-        let mut logs = vec![("loss".to_owned(), means.iter().map(Mean::value).sum())];
+        let weighted = |(mean, (_, weight)): (&Mean, &(_, f64))| weight * mean.value();
+        let mut logs = vec![("loss".to_owned(), means.iter().zip(&self.losses).map(weighted).sum())];
         if means.len() > 1 {
             logs.extend(means.iter().enumerate().map(|(output, mean)| (format!("loss_{output}"), mean.value())));
         }
@@ -567,8 +596,9 @@ impl Mean {
         self.terms += terms;
     }
 
+    /// Samples that all weigh nothing have the loss 0, as a batch of such has.
     fn value(&self) -> f64 {
-        self.sum / self.terms
+        if self.terms == 0.0 { 0.0 } else { self.sum / self.terms }
     }
 }
 
