@@ -129,7 +129,7 @@ impl<A: Scalar> Layer<A> for Listed<A> {
                         }
                     } else {
                         let part = gradient.iter().map(part).collect();
-                        grad.add(&Tensor::from_shape_vec(param.get()?.raw_dim(), part).unwrap())?;
+                        grad.add_tensor(&Tensor::from_shape_vec(param.get()?.raw_dim(), part).unwrap())?;
                     }
                 }
             }
@@ -435,7 +435,7 @@ impl Layer<f64> for Scale {
         ctx: &mut Context<f64>,
     ) -> Result<Option<Tensor<f64>>> {
         if let Some(grad) = ctx.grad(&self.factor) {
-            grad.add(&(x * dy).sum_axis(ndarray::Axis(0)).into_shared())?;
+            grad.add_tensor(&(x * dy).sum_axis(ndarray::Axis(0)).into_shared())?;
         }
         Ok(Some((dy * self.factor.get()?).into_shared()))
     }
@@ -472,7 +472,7 @@ impl Layer<f64> for ScaleTwice {
     ) -> Result<Option<Tensor<f64>>> {
         let factor = self.0.factor.get()?;
         if let Some(grad) = ctx.grad(&self.0.factor) {
-            grad.add(&(x * dy * factor * 2.0).sum_axis(ndarray::Axis(0)).into_shared())?;
+            grad.add_tensor(&(x * dy * factor * 2.0).sum_axis(ndarray::Axis(0)).into_shared())?;
         }
         Ok(Some((dy * factor * factor).into_shared()))
     }
