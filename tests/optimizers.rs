@@ -354,7 +354,7 @@ impl Layer<f64> for Table {
             }
             if self.also_dense && number == 1 {
                 let dense = Tensor::from_shape_fn(vec![self.rows, 5], |at| (at[0] + at[1]) as f64);
-                ctx.grad(&self.table).unwrap().add(&dense)?;
+                ctx.grad(&self.table).unwrap().add_tensor(&dense)?;
             }
         }
         Ok(None)
@@ -673,7 +673,7 @@ fn a_tensor_of_the_wrong_size_is_no_gradient() -> Result<()> {
     model.initialize(&[3], 0)?;
     let mut ctx = Context::training(&model, 0);
     let wrong = to_tensor(&array![1.0, 2.0])?;
-    let message = ctx.grad(&model.factor).unwrap().add(&wrong).unwrap_err().to_string();
+    let message = ctx.grad(&model.factor).unwrap().add_tensor(&wrong).unwrap_err().to_string();
     assert_eq!(message, "gradient of a parameter: expected length 3, got 2");
     Ok(())
 }
