@@ -4,6 +4,8 @@
 //! cargo bench --bench backprop [-- NAME]
 //! ```
 
+#![allow(missing_docs)] // criterion_group! makes an undocumented function
+
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use layerwise::prelude::*;
 use ndarray::{Array, ArrayD, IxDyn};
@@ -72,7 +74,7 @@ fn layers(criterion: &mut Criterion) {
     layer(criterion, "BatchNormalization", BatchNormalization::new(), &flat);
     layer(criterion, "BatchNormalization_images", BatchNormalization::new(), &images);
     layer(criterion, "Flatten", Flatten::new(), &images);
-    layer(criterion, "Reshape", Reshape::new(&[256, -1]), &images);
+    layer(criterion, "Reshape", Reshape::new([256, -1]), &images);
     layer(criterion, "Embedding", Embedding::new(1682, 64), &ids(&[1024, 1], 1682));
     layer(criterion, "SimpleRNN", SimpleRnn::new(128), &steps);
     layer(criterion, "Residual", Residual::new(Dense::new(512).activation(Activation::Relu)), &flat);

@@ -5,6 +5,8 @@
 //! cargo bench --bench matmul [-- NAME]
 //! ```
 
+#![allow(missing_docs)] // criterion_group! makes an undocumented function
+
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use layerwise::matmul;
 use ndarray::linalg::general_mat_mul;

@@ -52,7 +52,7 @@ impl<A: Scalar> Layer<A> for SoftClip<A> {
         let slope = t.mapv(|t| A::one() - t * t);
         if let Some(grad) = ctx.grad(&self.scale) {
             let da = (dy * &(t - &slope * &ratio)).sum_axis(Axis(0));
-            grad.add(&da.into_shared())?;
+            grad.add_tensor(&da.into_shared())?;
         }
         Ok(Some((dy * &slope).into_shared()))
     }

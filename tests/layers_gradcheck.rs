@@ -351,7 +351,7 @@ fn tied_weights_have_one_gradient() -> Result<()> {
         ) -> Result<Option<Tensor<f64>>> {
             for (own, other) in [(&self.first, &self.second), (&self.second, &self.first)] {
                 if let Some(grad) = ctx.grad(own) {
-                    grad.add(&(dy * x * other.get()?).sum_axis(ndarray::Axis(0)).into_shared())?;
+                    grad.add_tensor(&(dy * x * other.get()?).sum_axis(ndarray::Axis(0)).into_shared())?;
                 }
             }
             Ok(Some((dy * self.first.get()? * self.second.get()?).into_shared()))
@@ -417,7 +417,7 @@ impl Layer<f64> for Faulty {
             let gradient = (dy * x).sum_axis(ndarray::Axis(0)) * factor;
             match self.mistake {
                 Mistake::OverwritesGradient => grad.into_parts().0.copy_from_slice(gradient.as_slice().unwrap()),
-                _ => grad.add(&gradient.into_shared())?,
+                _ => grad.add_tensor(&gradient.into_shared())?,
             }
         }
         let dx = dy * self.weight.get()?;

@@ -105,7 +105,7 @@ fn layers() -> Result<Vec<Piece>> {
         add("Flatten", piece("", Flatten::new(), &x))?;
         add("Residual", piece("", Residual::new(Dense::new(shape[rank - 1])), &x))?;
     }
-    pieces.push(piece("Reshape", Reshape::new(&[3, -1]), &wave(&[BATCH, 12]))?);
+    pieces.push(piece("Reshape", Reshape::new([3, -1]), &wave(&[BATCH, 12]))?);
     pieces.push(piece("Embedding", Embedding::new(20, 4), &ids(&[BATCH, 3], 20))?);
     pieces.push(piece("SimpleRnn", SimpleRnn::new(5), &wave(&[BATCH, 4, 3]))?);
     pieces.push(piece("SimpleRnn sequences", SimpleRnn::new(5).return_sequences(), &wave(&[BATCH, 4, 3]))?);

@@ -138,7 +138,7 @@ mod tests {
             let (a, b) = (counting(m, k), counting(k, n));
             let (at, bt) = (a.t().as_standard_layout().to_owned(), b.t().as_standard_layout().to_owned());
             let bias: Vec<f64> = (0..n).map(|j| j as f64).collect();
-            let expected = a.dot(&b) + &ndarray::ArrayView1::from(&bias);
+            let expected = a.dot(&b) + ndarray::ArrayView1::from(&bias);
             let left = Matrix::row_major(a.as_slice().unwrap(), m, k);
             let left_t = Matrix::row_major(at.as_slice().unwrap(), k, m).t();
             let right = Matrix::row_major(b.as_slice().unwrap(), k, n);

@@ -78,8 +78,8 @@ impl<A: Scalar> Layer<A> for Sequential<A> {
     }
 
     fn config(&self) -> Value {
-        let layer = |layer: &Box<dyn Layer<A>>| json!({ "kind": layer.kind(), "config": layer.config() });
-        json!({ "layers": self.layers.iter().map(layer).collect::<Vec<_>>() })
+        let layers = self.layers.iter().map(|layer| json!({ "kind": layer.kind(), "config": layer.config() }));
+        json!({ "layers": layers.collect::<Vec<_>>() })
     }
 
     fn build(&mut self, input: &[usize], init: &mut Init<A>) -> Result<Vec<usize>> {
