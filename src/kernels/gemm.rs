@@ -4,16 +4,17 @@ use gemmkit::{Bias, MatMut, MatRef, Parallelism};
 use ndarray::{ArrayView2, ArrayViewMut2};
 
 use super::math::Real;
+use super::thin;
 use crate::error::{Error, Result};
 
 /// A matrix in a slice: rows by columns, element (i, j) at `i * row_stride + j * column_stride`.
 #[derive(Clone, Copy)]
 pub(crate) struct Matrix<'a, A> {
-    data: &'a [A],
-    rows: usize,
-    columns: usize,
-    row_stride: usize,
-    column_stride: usize,
+    pub(super) data: &'a [A],
+    pub(super) rows: usize,
+    pub(super) columns: usize,
+    pub(super) row_stride: usize,
+    pub(super) column_stride: usize,
 }
 
 impl<'a, A> Matrix<'a, A> {
@@ -40,6 +41,15 @@ impl<'a, A> Matrix<'a, A> {
 }
 
 impl<'a, A: Real> Matrix<'a, A> {
+    /// A view that fills a slice, by rows or by columns.
+    fn of(view: ArrayView2<'a, A>) -> Option<Self> {
+        let (rows, columns) = view.dim();
+        if let Some(data) = view.to_slice() {
+            return Some(Self::row_major(data, rows, columns));
+        }
+        view.reversed_axes().to_slice().map(|data| Self::row_major(data, columns, rows).t())
+    }
+
     fn view(self) -> MatRef<'a, A> {
         MatRef::new(self.data, self.rows, self.columns, self.row_stride as isize, self.column_stride as isize)
     }
@@ -56,6 +66,9 @@ pub(crate) fn gemm<A: Real>(
     row_stride: usize,
     bias: Option<&[A]>,
 ) {
+    if (2..=thin::MOST_COLUMNS).contains(&b.columns) && a.rows >= thin::LEAST_ROWS {
+        return thin::thin(a, b, beta, c, row_stride, bias);
+    }
     let c = MatMut::new(c, a.rows, b.columns, row_stride as isize, 1);
     let bias = bias.map(Bias::PerCol);
     gemmkit::gemm_fused(A::one(), a.view(), b.view(), beta, c, bias, None, Parallelism::Serial);
@@ -84,6 +97,11 @@ pub fn matmul<A: Real>(a: ArrayView2<'_, A>, b: ArrayView2<'_, A>, c: ArrayViewM
         return Err(Error::shape("result of a product", format!("shape [{m}, {n}]"), c.shape()));
     }
     if m == 0 || n == 0 {
+        return Ok(());
+    }
+    let row_stride = c.strides()[0];
+    if let (Some(a), Some(b), Some(c)) = (Matrix::of(a), Matrix::of(b), c.as_slice_mut()) {
+        gemm(a, b, A::zero(), c, row_stride.unsigned_abs(), None);
         return Ok(());
     }
     let ([rsa, csa], [rsb, csb]) = (strides(a.strides()), strides(b.strides()));
@@ -134,7 +152,18 @@ mod tests {
 
     #[test]
     fn every_orientation_and_stride_agrees_with_ndarray() {
-        for (m, k, n) in [(1, 1, 1), (1, 5, 7), (3, 4, 1), (5, 64, 9), (33, 17, 65), (128, 70, 40)] {
+        for (m, k, n) in [
+            (1, 1, 1),
+            (1, 5, 7),
+            (3, 4, 1),
+            (4, 3, 2),
+            (5, 64, 9),
+            (19, 600, 3),
+            (16, 16, 16),
+            (9, 256, 5),
+            (33, 17, 65),
+            (128, 70, 40),
+        ] {
             let (a, b) = (counting(m, k), counting(k, n));
             let (at, bt) = (a.t().as_standard_layout().to_owned(), b.t().as_standard_layout().to_owned());
             let bias: Vec<f64> = (0..n).map(|j| j as f64).collect();

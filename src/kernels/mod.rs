@@ -8,6 +8,7 @@ pub(crate) mod loss;
 mod math;
 pub(crate) mod reduce;
 pub(crate) mod simd;
+mod thin;
 pub(crate) mod update;
 
 pub use gemm::matmul;
