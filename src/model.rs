@@ -47,7 +47,7 @@ pub trait Model<A: Scalar = f32>: Layer<A> {
         S: Data<Elem = E>,
         D: Dimension,
     {
-        if let [] = check_samples(x.shape())? {
+        if check_samples(x.shape())?.is_empty() {
             // A layer on the last axis would take one row of features for so many samples.
             self.output_shape(&[])?;
         }

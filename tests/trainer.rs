@@ -204,11 +204,11 @@ fn a_statistic_over_the_batch_is_over_all_its_shards() -> Result<()> {
 #[test]
 fn a_layer_that_meets_other_shards_without_saying_so_is_an_error_and_no_hang() -> Result<()> {
     let mut model = Sequential::of().add(Center { says_so: false }).add(Dense::of(1));
-    let message = sgd(0.1).shards(2).fit(&mut model, &numbered(4)).unwrap_err().to_string();
+    let message = sgd(0.1).shards(2).fit(&mut model, numbered(4)).unwrap_err().to_string();
     let expected = "layer 0 (Center): a layer that calls `all_reduce` must say so in `couples_samples`";
     assert_eq!(message, expected);
     // One shard has nobody to meet.
-    sgd(0.1).shards(1).fit(&mut model, &numbered(4))?;
+    sgd(0.1).shards(1).fit(&mut model, numbered(4))?;
     Ok(())
 }
 
@@ -564,8 +564,8 @@ fn the_loss_of_an_epoch_is_the_mean_over_its_samples() -> Result<()> {
     // With a rate of 0 the model stays, so that an epoch's numbers are those of an evaluation.
     let mut model = Sequential::of().add(Dense::of(1));
     let mut trainer = sgd(0.0).batch_size(4).metric(MeanAbsoluteError::new());
-    let epoch = trainer.fit(&mut model, &numbered(10))?.last().unwrap().clone();
-    let report = trainer.evaluate(&model, &numbered(10))?;
+    let epoch = trainer.fit(&mut model, numbered(10))?.last().unwrap().clone();
+    let report = trainer.evaluate(&model, numbered(10))?;
     for (name, value) in report.values() {
         assert_close(&[epoch.get(name).unwrap()], &[*value], 1e-12, name);
     }
@@ -646,8 +646,8 @@ impl<A: Scalar> Callback<A> for Recorder {
 fn recorded(stop_at: &'static str, fail_at: &'static str) -> Result<(String, Result<History>)> {
     let recorder = Recorder { stop_at, fail_at, ..Default::default() };
     let mut model = Sequential::of().add(Dense::of(1));
-    let mut trainer = sgd(1e-3).epochs(2).batch_size(4).callback(recorder.clone()).validation_data(&numbered(3))?;
-    let outcome = trainer.fit(&mut model, &numbered(8));
+    let mut trainer = sgd(1e-3).epochs(2).batch_size(4).callback(recorder.clone()).validation_data(numbered(3))?;
+    let outcome = trainer.fit(&mut model, numbered(8));
     Ok((recorder.seen(), outcome))
 }
 
@@ -703,7 +703,7 @@ fn a_callback_may_change_the_model() -> Result<()> {
         keep.lock().unwrap().push(bits(&*event.model));
         Ok(())
     });
-    sgd(0.01).epochs(3).callback(watch).callback(freeze).fit(&mut model, &numbered(8))?;
+    sgd(0.01).epochs(3).callback(watch).callback(freeze).fit(&mut model, numbered(8))?;
     let kept = kept.lock().unwrap();
     assert!(kept[0] == kept[1] && kept[1] == kept[2] && kept[2] == bits(&model));
     Ok(())
@@ -788,7 +788,7 @@ fn frozen_layers_stay_as_they_are_and_the_others_learn() -> Result<()> {
 fn a_network_that_is_frozen_before_it_is_built_is_built_all_the_same() -> Result<()> {
     let mut model = Sequential::of().add(Dense::of(1));
     model.freeze();
-    sgd(0.1).fit(&mut model, &numbered(4))?;
+    sgd(0.1).fit(&mut model, numbered(4))?;
     assert!(model.is_built());
     Ok(())
 }
@@ -934,7 +934,7 @@ fn state_at_two_places_of_a_model_is_one_and_changes_with_a_step_that_succeeds()
     for step in 1..4 {
         trainer.step(&mut model, &numbered(4))?;
         assert_eq!(counts(&model)?, [2.0 * f64::from(step); 2]);
-        trainer.evaluate(&model, &numbered(4))?;
+        trainer.evaluate(&model, numbered(4))?;
     }
     let nan = Dataset::new(&(&numbered(4).inputs()[0] * f64::NAN), &numbered(4).targets()[0])?;
     assert!(trainer.step(&mut model, &nan).is_err());
