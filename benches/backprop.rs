@@ -1,1 +1,121 @@
-fn main() {}
+//! Forward and backward of every layer, and whole training steps, on one thread.
+//!
+//! ```text
+//! cargo bench --bench backprop [-- NAME]
+//! ```
+
+#![allow(missing_docs)] // criterion_group! makes an undocumented function
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use layerwise::prelude::*;
+use ndarray::{Array, ArrayD, IxDyn};
+use ndarray_rand::RandomExt;
+use ndarray_rand::rand_distr::StandardNormal;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+fn random(shape: &[usize]) -> ArrayD<f32> {
+    Array::random_using(IxDyn(shape), StandardNormal, &mut ChaCha8Rng::seed_from_u64(0))
+}
+
+fn ids(shape: &[usize], vocabulary: usize) -> ArrayD<f32> {
+    let count: usize = shape.iter().product();
+    let values: Vec<f32> = (0..count).map(|i| (i * 7919 % vocabulary) as f32).collect();
+    Array::from_shape_vec(IxDyn(shape), values).expect("as many values as the shape has")
+}
+
+/// Forward in inference mode, and forward with backward in training mode.
+fn layer(criterion: &mut Criterion, name: &str, mut layer: impl Layer, x: &ArrayD<f32>) {
+    let x = x.to_shared();
+    layer.initialize(&x.shape()[1..], 0).expect("the layer takes this shape");
+    let mut group = criterion.benchmark_group(format!("layer/{name}"));
+    group.throughput(Throughput::Elements(x.len() as u64));
+    let mut ctx = Context::inference();
+    group.bench_function("forward", |bencher| {
+        bencher.iter(|| {
+            let y = layer.forward(&x, &mut ctx).expect("the layer takes this input");
+            ctx.recycle(y);
+        });
+    });
+    let mut ctx = Context::training(&layer, 0);
+    let y = layer.forward(&x, &mut ctx).expect("the layer takes this input");
+    let dy = y.clone();
+    ctx.truncate(0);
+    group.bench_function("forward_backward", |bencher| {
+        bencher.iter(|| {
+            let y = layer.forward(&x, &mut ctx).expect("the layer takes this input");
+            let dx = layer.backward(&x, &y, &dy, true, &mut ctx).expect("the gradient has the output's shape");
+            ctx.recycle(y);
+            dx.into_iter().for_each(|dx| ctx.recycle(dx));
+        });
+    });
+    group.finish();
+}
+
+fn layers(criterion: &mut Criterion) {
+    let flat = random(&[128, 512]);
+    let steps = random(&[64, 32, 64]);
+    let images = random(&[32, 16, 16, 32]);
+    for activation in [
+        Activation::Relu,
+        Activation::LeakyRelu(0.1),
+        Activation::Sigmoid,
+        Activation::Tanh,
+        Activation::Softmax,
+        Activation::Gelu,
+        Activation::GeluTanh,
+    ] {
+        layer(criterion, Layer::<f32>::kind(&activation), activation, &flat);
+    }
+    layer(criterion, "Dense", Dense::new(512), &flat);
+    layer(criterion, "Dense_Relu", Dense::new(512).activation(Activation::Relu), &flat);
+    layer(criterion, "Dense_Gelu", Dense::new(512).activation(Activation::Gelu), &flat);
+    layer(criterion, "Dropout", Dropout::new(0.5), &flat);
+    layer(criterion, "BatchNormalization", BatchNormalization::new(), &flat);
+    layer(criterion, "BatchNormalization_images", BatchNormalization::new(), &images);
+    layer(criterion, "Flatten", Flatten::new(), &images);
+    layer(criterion, "Reshape", Reshape::new([256, -1]), &images);
+    layer(criterion, "Embedding", Embedding::new(1682, 64), &ids(&[1024, 1], 1682));
+    layer(criterion, "SimpleRNN", SimpleRnn::new(128), &steps);
+    layer(criterion, "Residual", Residual::new(Dense::new(512).activation(Activation::Relu)), &flat);
+    layer(criterion, "Graph", two_towers(), &flat);
+}
+
+/// A shared layer, both merges.
+fn two_towers() -> Graph {
+    let mut graph = Graph::new();
+    let x = graph.input();
+    let shared = graph.share(Dense::new(512).activation(Activation::Relu));
+    let a = graph.apply(shared, x);
+    let b = graph.apply(shared, a);
+    let sum = graph.merge(Add::new(), &[a, b]);
+    let both = graph.merge(Concatenate::new(-1), &[sum, x]);
+    graph.outputs(&[both])
+}
+
+fn dense_network(widths: &[usize]) -> Sequential {
+    let (hidden, last) = widths.split_at(widths.len() - 1);
+    let model = hidden
+        .iter()
+        .skip(1)
+        .fold(Sequential::new(), |model, &units| model.add(Dense::new(units).activation(Activation::Relu)));
+    model.add(Dense::new(last[0]))
+}
+
+/// Whole training steps: forward, loss, backward, Adam.
+fn steps(criterion: &mut Criterion) {
+    for (name, widths, batch) in
+        [("iris_mlp_b32", &[4, 64, 64, 3][..], 32), ("mnist_mlp_b128", &[784, 512, 512, 10], 128)]
+    {
+        let classes = widths[widths.len() - 1];
+        let data = Dataset::new(&random(&[batch, widths[0]]), &ids(&[batch], classes)).expect("as many labels as rows");
+        let mut model = dense_network(widths);
+        let mut trainer = Trainer::new(SoftmaxCrossEntropy::new(), Adam::new(1e-3)).threads(1);
+        criterion.bench_function(&format!("step/{name}"), |bencher| {
+            bencher.iter(|| trainer.step(&mut model, &data).expect("the data fit the network"));
+        });
+    }
+}
+
+criterion_group!(benches, layers, steps);
+criterion_main!(benches);

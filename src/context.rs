@@ -244,9 +244,13 @@ impl<A: Scalar> Context<A> {
         }
     }
 
-    /// An empty frame.
-    pub fn frame(&mut self) -> Frame<A> {
-        self.frames.pop().unwrap_or_default()
+    /// An empty frame for a container of so many children.
+    pub fn frame(&mut self, children: usize) -> Frame<A> {
+        let room = |frame: &Frame<A>| frame.values.capacity().min(frame.marks.capacity());
+        match tightest(&self.frames, children, room) {
+            Some(at) => self.frames.swap_remove(at),
+            None => Frame { values: Vec::with_capacity(children), marks: Vec::with_capacity(children) },
+        }
     }
 
     /// Keeps a container's frame for its backward pass; to be called after the last child's forward.
@@ -278,9 +282,12 @@ impl<A: Scalar> Context<A> {
         self.frames.push(frame);
     }
 
-    /// An empty list of tensors, to be given back with [`recycle_list`](Self::recycle_list).
-    pub fn list(&mut self) -> Vec<Tensor<A>> {
-        self.lists.pop().unwrap_or_default()
+    /// An empty list for so many tensors, to be given back with [`recycle_list`](Self::recycle_list).
+    pub fn list(&mut self, tensors: usize) -> Vec<Tensor<A>> {
+        match tightest(&self.lists, tensors, Vec::capacity) {
+            Some(at) => self.lists.swap_remove(at),
+            None => Vec::with_capacity(tensors),
+        }
     }
 
     /// Gives a list and the tensors in it back.
@@ -439,4 +446,11 @@ impl<A: Scalar> Context<A> {
         gradients.add_to(at, 0..param.len(), values_mut(&mut total));
         Ok(gradients.is_touched(at).then_some(total))
     }
+}
+
+/// The item with the least room that is enough. Always the tightest, so that whoever comes later and needs more finds
+/// what he found in the last pass.
+fn tightest<T>(items: &[T], needed: usize, room: impl Fn(&T) -> usize) -> Option<usize> {
+    let enough = items.iter().enumerate().filter(|(_, item)| room(item) >= needed);
+    enough.min_by_key(|(_, item)| room(item)).map(|(at, _)| at)
 }

@@ -154,6 +154,23 @@ impl Error {
         }
     }
 
+    /// Translates the sample that a value's index begins with: from a row of a shard to a row of the data.
+    #[must_use]
+    pub(crate) fn map_sample(self, row: impl FnOnce(usize) -> usize) -> Self {
+        match self {
+            Error::Value { what, mut index, expected, got } => {
+                if let Some(sample) = index.first_mut() {
+                    *sample = row(*sample);
+                }
+                Error::Value { what, index, expected, got }
+            }
+            Error::Layer { path, kind, source } => {
+                Error::Layer { path, kind, source: Box::new(source.map_sample(row)) }
+            }
+            other => other,
+        }
+    }
+
     /// The error itself, without the place in the model.
     pub fn root(&self) -> &Error {
         match self {

@@ -262,7 +262,7 @@ impl<'a, A: Scalar> Grad<'a, A> {
     ///
     /// # Errors
     /// [`Error::Length`] where the gradient has another number of values than the parameter.
-    pub fn add(self, gradient: &Tensor<A>) -> Result<()> {
+    pub fn add_tensor(self, gradient: &Tensor<A>) -> Result<()> {
         if gradient.len() != self.values.len() {
             return Err(Error::length("gradient of a parameter", self.values.len(), gradient.len()));
         }

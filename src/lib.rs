@@ -1,8 +1,33 @@
-//! Neural networks on the CPU over ndarray.
+//! Neural networks on the CPU, for programs that hold their data in [`ndarray`].
+//!
+//! ```
+//! use layerwise::data::{StandardScaler, datasets};
+//! use layerwise::prelude::*;
+//!
+//! let iris = datasets::iris();
+//! let x = StandardScaler::new().fit_transform(&iris.features)?;
+//! let mut model = Sequential::new()
+//!     .add(Dense::new(64).activation(Activation::Relu))
+//!     .add(Dense::new(64).activation(Activation::Relu))
+//!     .add(Dense::new(3));
+//! let mut trainer = Trainer::new(SoftmaxCrossEntropy::new(), Adam::new(1e-3))
+//!     .metric(Accuracy::new())
+//!     .epochs(40)
+//!     .progress(Progress::Silent);
+//! let history = trainer.fit(&mut model, (&x, &iris.labels))?;
+//! assert!(history.last().and_then(|epoch| epoch.get("accuracy")) > Some(0.9));
+//! # Ok::<(), Error>(())
+//! ```
+//!
+//! A network is a [`Layer`]: two plain functions, [`forward`](Layer::forward) and [`backward`](Layer::backward), that
+//! never change it. A [`Context`] carries what one pass needs, and a [`Trainer`] owns everything that is not the
+//! network: the [`Loss`], the [`Optimizer`], the [`Metric`]s, the threads. Start with [`models::Sequential`] and
+//! [`Trainer`]; for layers of your own see [`Layer`], and [`gradcheck()`] to check them.
 
 mod context;
 pub mod data;
 mod error;
+mod gradcheck;
 mod gradients;
 mod initializers;
 mod kernels;
@@ -24,9 +49,10 @@ pub mod train;
 
 pub use context::{AllReduce, Context, Frame, Mode};
 pub use error::{Error, Result};
+pub use gradcheck::{GradCheck, GradReport, gradcheck, gradcheck_loss, gradcheck_merge};
 pub use gradients::{Grad, RowGrad};
 pub use initializers::{CustomInitializer, Init, Initializer};
-pub use kernels::Real;
+pub use kernels::{Real, matmul};
 pub use layer::{Layer, Merge, Needs};
 pub use losses::Loss;
 pub use metrics::Metric;
@@ -42,7 +68,10 @@ pub use train::Trainer;
 /// What most programs use: `use layerwise::prelude::*;`.
 pub mod prelude {
     pub use crate::data::{Dataset, ValidationSplit};
-    pub use crate::layers::{Activation, Dense};
+    pub use crate::layers::{
+        Activation, Add, BatchNormalization, Concatenate, Dense, Dropout, Embedding, Flatten, Lambda, Reshape,
+        SimpleRnn,
+    };
     pub use crate::losses::{BinaryCrossEntropy, MeanSquaredError, SoftmaxCrossEntropy};
     pub use crate::metrics::{Accuracy, ConfusionMatrix};
     pub use crate::models::{Graph, Node, Residual, Sequential};
@@ -53,3 +82,8 @@ pub mod prelude {
         Scalar, Schedule, Tensor, Visitor,
     };
 }
+
+/// The README's program is compiled and run with the documentation's tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -47,10 +47,7 @@ pub trait Model<A: Scalar = f32>: Layer<A> {
         S: Data<Elem = E>,
         D: Dimension,
     {
-        if check_samples(x.shape())?.is_empty() {
-            // A layer on the last axis would take one row of features for so many samples.
-            self.output_shape(&[])?;
-        }
+        check_samples(x.shape())?;
         with_context(|ctx| {
             ctx.begin(Mode::Inference, false);
             let input = take_in(x, ctx)?;
@@ -65,14 +62,13 @@ pub trait Model<A: Scalar = f32>: Layer<A> {
     /// # Errors
     /// As for [`predict`](Self::predict), and where the inputs differ in their number of samples.
     fn predict_all(&self, xs: &[Tensor<A>]) -> Result<Vec<Tensor<A>>> {
-        let shapes = xs.iter().map(|x| check_samples(x.shape()).map(<[usize]>::to_vec)).collect::<Result<Vec<_>>>()?;
         for (number, x) in xs.iter().enumerate() {
+            check_samples(x.shape())?;
             if x.len_of(Axis(0)) != xs[0].len_of(Axis(0)) {
                 let what = format!("samples of input {number} against input 0");
                 return Err(Error::length(what, xs[0].len_of(Axis(0)), x.len_of(Axis(0))));
             }
         }
-        self.output_shapes(&shapes)?;
         with_context(|ctx| {
             ctx.begin(Mode::Inference, false);
             let xs: Vec<_> = xs.iter().map(|x| ctx.standard(x.clone())).collect();

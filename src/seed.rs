@@ -10,8 +10,6 @@ pub(crate) enum Stream {
     Weights,
     /// The order of the samples in an epoch, counted from 0.
     Shuffle { epoch: u64 },
-    /// The validation split.
-    Split,
     /// Dropout and the like in one shard of one training step, both counted from 0.
     Pass { step: u64, shard: u64 },
 }
@@ -21,9 +19,8 @@ pub(crate) fn stream(seed: u64, purpose: Stream) -> ChaCha8Rng {
     let (kind, number) = match purpose {
         Stream::Weights => (0, 0),
         Stream::Shuffle { epoch } => (1, epoch),
-        Stream::Split => (2, 0),
         // 2^16 shards to a step; a step has its own stream of 2^64 bytes in each.
-        Stream::Pass { step, shard } => (3, (step << 16) | shard),
+        Stream::Pass { step, shard } => (2, (step << 16) | shard),
     };
     let mut key = [0; 32];
     key[..8].copy_from_slice(&seed.to_le_bytes());

@@ -214,7 +214,7 @@ fn samples_that_are_none() {
         // One sample without an axis of samples.
         (
             message(built().predict(&Array1::<f32>::zeros(4))),
-            "layer 0 (Dense): input of one sample: expected a last axis of features, got shape []",
+            "layer 0 (Dense): input: expected shape (batch, ..., 4), got shape [4]",
         ),
         (
             message(built().predict_all(&[to_tensor(&Array2::<f32>::zeros((0, 4))).unwrap()])),
@@ -245,7 +245,7 @@ fn inputs_of_a_network_with_two_of_them() {
         ),
         (
             message(model.predict_all(&[input(3, 4), input(3, 4)])),
-            "layer 1 (Dense): input: expected 2 features on the last axis, got shape [4]",
+            "layer 1 (Dense): input: expected 2 features on the last axis, got shape [3, 4]",
         ),
         (message(model.predict(&x())), "inputs of the graph: expected length 2, got 1"),
     ] {

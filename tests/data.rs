@@ -306,7 +306,7 @@ fn a_file_goes_all_the_way_to_arrays() -> Outcome {
     let table = Table::read(concat!(env!("CARGO_MANIFEST_DIR"), "/data/iris.csv"))?;
     let bunch = datasets::Bunch::from_table(&table, "species")?;
     assert_eq!(bunch, datasets::iris());
-    let split = stratified_train_test_split(&bunch.labels.to_vec(), 0.2, 7)?;
+    let split = stratified_train_test_split(&bunch.labels, 0.2, 7)?;
     let mut scaler = StandardScaler::new();
     let train = scaler.fit_transform(&layerwise::data::take(&bunch.features, &split.train)?)?;
     let test = scaler.transform(&layerwise::data::take(&bunch.features, &split.test)?)?;

@@ -60,7 +60,7 @@ impl Layer<f64> for Penalized {
     ) -> Result<Option<Tensor<f64>>> {
         for (name, param) in self.inner.params() {
             if let (true, Some(grad)) = (name.ends_with("weight"), ctx.grad(param)) {
-                grad.add(&(param.get()? * (self.alpha / x.shape()[0] as f64)).into_shared())?;
+                grad.add_tensor(&(param.get()? * (self.alpha / x.shape()[0] as f64)).into_shared())?;
             }
         }
         self.inner.backward(x, y, dy, want_dx, ctx)

@@ -129,7 +129,7 @@ impl<A: Scalar> Layer<A> for Listed<A> {
                         }
                     } else {
                         let part = gradient.iter().map(part).collect();
-                        grad.add(&Tensor::from_shape_vec(param.get()?.raw_dim(), part).unwrap())?;
+                        grad.add_tensor(&Tensor::from_shape_vec(param.get()?.raw_dim(), part).unwrap())?;
                     }
                 }
             }
@@ -354,7 +354,7 @@ impl Layer<f64> for Table {
             }
             if self.also_dense && number == 1 {
                 let dense = Tensor::from_shape_fn(vec![self.rows, 5], |at| (at[0] + at[1]) as f64);
-                ctx.grad(&self.table).unwrap().add(&dense)?;
+                ctx.grad(&self.table).unwrap().add_tensor(&dense)?;
             }
         }
         Ok(None)
@@ -435,7 +435,7 @@ impl Layer<f64> for Scale {
         ctx: &mut Context<f64>,
     ) -> Result<Option<Tensor<f64>>> {
         if let Some(grad) = ctx.grad(&self.factor) {
-            grad.add(&(x * dy).sum_axis(ndarray::Axis(0)).into_shared())?;
+            grad.add_tensor(&(x * dy).sum_axis(ndarray::Axis(0)).into_shared())?;
         }
         Ok(Some((dy * self.factor.get()?).into_shared()))
     }
@@ -472,7 +472,7 @@ impl Layer<f64> for ScaleTwice {
     ) -> Result<Option<Tensor<f64>>> {
         let factor = self.0.factor.get()?;
         if let Some(grad) = ctx.grad(&self.0.factor) {
-            grad.add(&(x * dy * factor * 2.0).sum_axis(ndarray::Axis(0)).into_shared())?;
+            grad.add_tensor(&(x * dy * factor * 2.0).sum_axis(ndarray::Axis(0)).into_shared())?;
         }
         Ok(Some((dy * factor * factor).into_shared()))
     }
@@ -673,7 +673,7 @@ fn a_tensor_of_the_wrong_size_is_no_gradient() -> Result<()> {
     model.initialize(&[3], 0)?;
     let mut ctx = Context::training(&model, 0);
     let wrong = to_tensor(&array![1.0, 2.0])?;
-    let message = ctx.grad(&model.factor).unwrap().add(&wrong).unwrap_err().to_string();
+    let message = ctx.grad(&model.factor).unwrap().add_tensor(&wrong).unwrap_err().to_string();
     assert_eq!(message, "gradient of a parameter: expected length 3, got 2");
     Ok(())
 }

@@ -693,13 +693,13 @@ fn an_error_of_a_callback_ends_the_run_with_it() -> Result<()> {
 #[test]
 fn a_callback_may_change_the_model() -> Result<()> {
     let mut model = Sequential::of().add(Dense::of(1));
-    let freeze = OnEpochEnd(|event: &mut Event<'_, f64>| {
+    let freeze = OnEpochEnd::of(|event: &mut Event<'_, f64>| {
         event.model.freeze();
         Ok(())
     });
     let kept = Arc::new(Mutex::new(Vec::new()));
     let keep = Arc::clone(&kept);
-    let watch = OnEpochEnd(move |event: &mut Event<'_, f64>| {
+    let watch = OnEpochEnd::of(move |event: &mut Event<'_, f64>| {
         keep.lock().unwrap().push(bits(&*event.model));
         Ok(())
     });

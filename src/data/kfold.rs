@@ -104,9 +104,10 @@ impl StratifiedKFold {
     ///
     /// # Errors
     /// [`Error::Setting`] for fewer than two folds, more folds than rows, or more folds than any class has rows.
-    pub fn split(&self, labels: &[usize]) -> Result<Folds> {
+    pub fn split<'l>(&self, labels: impl IntoIterator<Item = &'l usize>) -> Result<Folds> {
+        let labels: Vec<usize> = labels.into_iter().copied().collect();
         check_splits(self.n_splits, labels.len())?;
-        let classes = rows_by_class(labels);
+        let classes = rows_by_class(&labels);
         let warnings = self.warnings(&classes)?;
         let mut classes: Vec<Vec<usize>> = classes.into_values().collect();
         classes.sort_by_key(|rows| rows[0]);

@@ -52,9 +52,14 @@ pub fn train_test_split(samples: usize, test_fraction: f64, seed: u64) -> Result
 /// assert_eq!(split.test.iter().filter(|&&row| row >= 6).count(), 1);
 /// # Ok::<(), layerwise::Error>(())
 /// ```
-pub fn stratified_train_test_split(labels: &[usize], test_fraction: f64, seed: u64) -> Result<Split> {
+pub fn stratified_train_test_split<'l>(
+    labels: impl IntoIterator<Item = &'l usize>,
+    test_fraction: f64,
+    seed: u64,
+) -> Result<Split> {
+    let labels: Vec<usize> = labels.into_iter().copied().collect();
     let test = test_rows("test_fraction", labels.len(), test_fraction)?;
-    stratified("test_fraction", labels, test, seed)
+    stratified("test_fraction", &labels, test, seed)
 }
 
 /// Some rows of an array of any rank and any strides, in the order given, as an array of their own in row-major layout.

@@ -123,6 +123,15 @@ simd! {
     }
 }
 simd! {
+    /// mask = 0 where `drawn` is below the threshold and `kept` elsewhere; y = x * mask.
+    pub(crate) fn drop_out<A>(drawn: &[u32], threshold: u32, kept: A, mask: &mut [A], x: &[A], y: &mut [A]) {
+        for (((&drawn, mask), &x), y) in drawn.iter().zip(mask).zip(x).zip(y) {
+            *mask = if drawn < threshold { A::zero() } else { kept };
+            *y = x * *mask;
+        }
+    }
+}
+simd! {
     /// y = scale * y.
     pub(crate) fn scale<A>(y: &mut [A], scale: A) {
         for y in y.iter_mut() {
@@ -147,6 +156,8 @@ simd! {
         x: &[A], dy: &[A], dx: &mut [A], center: &[A], scale: &[A], mean_dy: &[A], slope: &[A],
     ) {
         let channels = center.len();
+        // Lengths that the compiler knows to be one: without checks the loop over channels is vector code.
+        let (scale, mean_dy, slope) = (&scale[..channels], &mean_dy[..channels], &slope[..channels]);
         for ((x, dy), dx) in x.chunks_exact(channels).zip(dy.chunks_exact(channels)).zip(dx.chunks_exact_mut(channels)) {
             for c in 0..channels {
                 let centered = dy[c] - mean_dy[c];

@@ -1,8 +1,10 @@
 //! Matrix products. The one file that knows which engine computes them.
 
 use gemmkit::{Bias, MatMut, MatRef, Parallelism};
+use ndarray::{ArrayView2, ArrayViewMut2};
 
 use super::math::Real;
+use crate::error::{Error, Result};
 
 /// A matrix in a slice: rows by columns, element (i, j) at `i * row_stride + j * column_stride`.
 #[derive(Clone, Copy)]
@@ -59,10 +61,72 @@ pub(crate) fn gemm<A: Real>(
     gemmkit::gemm_fused(A::one(), a.view(), b.view(), beta, c, bias, None, Parallelism::Serial);
 }
 
+/// c = a b for matrices of any strides, on the calling thread: the product that the layers use.
+///
+/// # Errors
+/// [`Error::Shape`] where the shapes of `(m, k)`, `(k, n)` and `(m, n)` do not agree.
+///
+/// ```
+/// use ndarray::{Array2, array};
+/// let (a, b) = (array![[1.0_f32, 2.0], [3.0, 4.0]], array![[5.0, 6.0], [7.0, 8.0]]);
+/// let mut c = Array2::zeros((2, 2));
+/// layerwise::matmul(a.view(), b.t(), c.view_mut())?;
+/// assert_eq!(c, a.dot(&b.t()));
+/// # Ok::<(), layerwise::Error>(())
+/// ```
+pub fn matmul<A: Real>(a: ArrayView2<'_, A>, b: ArrayView2<'_, A>, c: ArrayViewMut2<'_, A>) -> Result<()> {
+    let mut c = c;
+    let ((m, k), (inner, n)) = (a.dim(), b.dim());
+    if inner != k {
+        return Err(Error::shape("right factor of a product", format!("{k} rows, as the left has columns"), b.shape()));
+    }
+    if c.dim() != (m, n) {
+        return Err(Error::shape("result of a product", format!("shape [{m}, {n}]"), c.shape()));
+    }
+    if m == 0 || n == 0 {
+        return Ok(());
+    }
+    let ([rsa, csa], [rsb, csb]) = (strides(a.strides()), strides(b.strides()));
+    let [rsc, csc] = strides(c.strides());
+    let (one, zero, serial) = (A::one(), A::zero(), Parallelism::Serial);
+    // SAFETY: pointers, dimensions and strides are those of live views, whose every (i, j) is in bounds; `c` is borrowed
+    // exclusively, so that it overlaps neither `a` nor `b`; with `beta` 0 it is only written.
+    unsafe {
+        let (a, b, c) = (a.as_ptr(), b.as_ptr(), c.as_mut_ptr());
+        gemmkit::gemm_unchecked(m, k, n, one, a, rsa, csa, b, rsb, csb, zero, c, rsc, csc, serial);
+    }
+    Ok(())
+}
+
+/// The strides of a matrix, row first.
+fn strides(strides: &[isize]) -> [isize; 2] {
+    [strides[0], strides[1]]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use ndarray::{Array2, s};
+
+    #[test]
+    fn views_of_any_strides_multiply_as_ndarray_has_it() -> Result<()> {
+        let (a, b) = (counting(9, 14), counting(14, 7));
+        for (left, right) in [
+            (a.slice(s![..;-1, ..]), b.slice(s![.., ..;2])),
+            (a.slice(s![1..8;3, ..;2]), b.slice(s![..7, ..])),
+            (b.t(), a.t()),
+        ] {
+            let mut c = Array2::from_elem((left.nrows(), right.ncols()), f64::NAN);
+            matmul(left, right, c.view_mut())?;
+            assert_eq!(c, left.dot(&right));
+        }
+        assert!(matmul(a.view(), a.view(), counting(9, 14).view_mut()).is_err());
+        assert!(matmul(a.view(), b.view(), counting(7, 9).view_mut()).is_err());
+        let (empty, mut c) = (Array2::<f64>::zeros((3, 0)), Array2::from_elem((3, 7), f64::NAN));
+        matmul(empty.view(), Array2::zeros((0, 7)).view(), c.view_mut())?;
+        assert_eq!(c, Array2::<f64>::zeros((3, 7)));
+        Ok(())
+    }
 
     fn counting(rows: usize, columns: usize) -> Array2<f64> {
         Array2::from_shape_fn((rows, columns), |(i, j)| ((i * 7 + j * 3) % 11) as f64 - 5.0)
@@ -74,7 +138,7 @@ mod tests {
             let (a, b) = (counting(m, k), counting(k, n));
             let (at, bt) = (a.t().as_standard_layout().to_owned(), b.t().as_standard_layout().to_owned());
             let bias: Vec<f64> = (0..n).map(|j| j as f64).collect();
-            let expected = a.dot(&b) + &ndarray::ArrayView1::from(&bias);
+            let expected = a.dot(&b) + ndarray::ArrayView1::from(&bias);
             let left = Matrix::row_major(a.as_slice().unwrap(), m, k);
             let left_t = Matrix::row_major(at.as_slice().unwrap(), k, m).t();
             let right = Matrix::row_major(b.as_slice().unwrap(), k, n);

@@ -66,7 +66,15 @@ fn log_one_plus<A: Real, const FMA: bool>(e: A) -> A {
 simd! {
     /// How many values are not from `low` to `high`; NaN is not. Without a branch, so that it vectorises.
     pub(crate) fn count_outside<A>(x: &[A], low: A, high: A) -> usize {
-        x.chunks(BLOCK).map(|x| x.iter().map(|&x| u32::from(!(x >= low && x <= high))).sum::<u32>() as usize).sum()
+        let mut total = 0;
+        for x in x.chunks(BLOCK) {
+            let mut outside = 0_u32;
+            for &x in x {
+                outside += u32::from(!((x >= low) & (x <= high)));
+            }
+            total += outside as usize;
+        }
+        total
     }
 }
 
@@ -179,29 +187,26 @@ simd! {
     }
 }
 
-/// sum(w t) and sum(w t z).
+/// sum(w t) and sum(w t z). A logit of minus infinity masks a class: with a target of 0 it adds nothing.
 #[inline(always)]
 fn mass_and_inner<A: Real>(z: &[A], t: &[A], w: &[A]) -> (A, A) {
-    let add = |mass: &mut A, inner: &mut A, z: A, t: A| {
-        *mass += t;
-        // A logit of minus infinity masks a class: with a target of 0 it adds nothing.
-        *inner += if t == A::zero() { A::zero() } else { t * z };
-    };
-    let (mut mass, mut inner) = (A::zero(), A::zero());
-    let in_lanes = z.len() - z.len() % LANES;
-    for ((&z, &t), &w) in z[in_lanes..].iter().zip(&t[in_lanes..]).zip(&w[in_lanes..]) {
-        add(&mut mass, &mut inner, z, w * t);
-    }
-    if in_lanes == 0 {
-        return (mass, inner);
-    }
+    let product = |t: A, z: A| if t == A::zero() { A::zero() } else { t * z };
     let (mut masses, mut inners) = ([A::zero(); LANES], [A::zero(); LANES]);
-    for ((z, t), w) in z.chunks_exact(LANES).zip(t.chunks_exact(LANES)).zip(w.chunks_exact(LANES)) {
+    for ((z, t), w) in z.as_chunks::<LANES>().0.iter().zip(t.as_chunks::<LANES>().0).zip(w.as_chunks::<LANES>().0) {
         for lane in 0..LANES {
-            add(&mut masses[lane], &mut inners[lane], z[lane], w[lane] * t[lane]);
+            let t = w[lane] * t[lane];
+            masses[lane] += t;
+            inners[lane] += product(t, z[lane]);
         }
     }
-    (mass + sum(&masses), inner + sum(&inners))
+    let in_lanes = z.len() - z.len() % LANES;
+    let (mut mass, mut inner) = if in_lanes > 0 { (sum(&masses), sum(&inners)) } else { (A::zero(), A::zero()) };
+    for ((&z, &t), &w) in z[in_lanes..].iter().zip(&t[in_lanes..]).zip(&w[in_lanes..]) {
+        let t = w * t;
+        mass += t;
+        inner += product(t, z);
+    }
+    (mass, inner)
 }
 
 simd! {

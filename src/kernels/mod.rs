@@ -10,4 +10,5 @@ pub(crate) mod reduce;
 pub(crate) mod simd;
 pub(crate) mod update;
 
+pub use gemm::matmul;
 pub use math::Real;

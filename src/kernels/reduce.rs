@@ -7,20 +7,6 @@ use super::simd::simd;
 const LANES: usize = 32;
 
 simd! {
-    /// The sum of all elements.
-    pub(crate) fn sum<A>(x: &[A]) -> A {
-        let mut lanes = [A::zero(); LANES];
-        let chunks = x.chunks_exact(LANES);
-        let rest = chunks.remainder().iter().fold(A::zero(), |sum, &x| sum + x);
-        for chunk in chunks {
-            for (lane, &x) in lanes.iter_mut().zip(chunk) {
-                *lane += x;
-            }
-        }
-        lanes.iter().fold(rest, |sum, &lane| sum + lane)
-    }
-}
-simd! {
     /// The sum of the squares, for norms.
     pub(crate) fn sum_of_squares<A>(x: &[A]) -> A {
         let mut lanes = [A::zero(); LANES];
@@ -34,36 +20,64 @@ simd! {
         lanes.iter().fold(rest, |sum, &lane| sum + lane)
     }
 }
+/// The widest group of rows that sums over columns take at once.
+const GROUP: usize = 256;
+
+/// total[c] = add(total[c], x[row, c], dy[row, c], center[c]) over all rows.
+///
+/// Narrow rows are taken in groups as one long row, with a lane for each of its places, and the lanes are added up at
+/// the end: so vectors are full whatever the width, sums do not wait for each other, and fewer digits are lost.
+#[inline(always)]
+fn over_rows<A: Real>(x: &[A], dy: &[A], center: &[A], total: &mut [A], add: impl Fn(A, A, A, A) -> A) {
+    let width = total.len().max(1);
+    let group = GROUP / width * width;
+    if group <= width || x.len() < 2 * group {
+        return each_row(x, dy, center, total, add);
+    }
+    let (mut lanes, mut centers) = ([A::zero(); GROUP], [A::zero(); GROUP]);
+    for centers in centers.chunks_exact_mut(width) {
+        centers.copy_from_slice(&center[..width]);
+    }
+    let whole = x.len() / group * group;
+    each_row(&x[..whole], &dy[..whole], &centers, &mut lanes[..group], &add);
+    for lanes in lanes[..group].chunks_exact(width) {
+        for (total, &lane) in total.iter_mut().zip(lanes) {
+            *total += lane;
+        }
+    }
+    each_row(&x[whole..], &dy[whole..], center, total, add);
+}
+
+#[inline(always)]
+fn each_row<A: Real>(x: &[A], dy: &[A], center: &[A], total: &mut [A], add: impl Fn(A, A, A, A) -> A) {
+    let width = total.len();
+    let center = &center[..width];
+    for (x, dy) in x.chunks_exact(width.max(1)).zip(dy.chunks_exact(width.max(1))) {
+        for c in 0..width {
+            total[c] = add(total[c], x[c], dy[c], center[c]);
+        }
+    }
+}
+
 simd! {
-    /// total[c] = start[c] + sum over rows of x[row, c].
+    /// total[c] += sum over rows of x[row, c].
     pub(crate) fn add_columns<A>(x: &[A], total: &mut [A]) {
-        for row in x.chunks_exact(total.len().max(1)) {
-            for (total, &x) in total.iter_mut().zip(row) {
-                *total += x;
-            }
+        // There are as many values as columns, if there are any: they stand in for the centers that nobody reads.
+        if !x.is_empty() {
+            over_rows(x, x, x, total, |total, x, _, _| total + x);
         }
     }
 }
 simd! {
     /// total[c] += sum over rows of (x[row, c] - center[c])^2.
     pub(crate) fn add_squared_deviations<A>(x: &[A], center: &[A], total: &mut [A]) {
-        for row in x.chunks_exact(total.len().max(1)) {
-            for ((total, &x), &center) in total.iter_mut().zip(row).zip(center) {
-                let deviation = x - center;
-                *total = deviation.fma::<FMA>(deviation, *total);
-            }
-        }
+        over_rows(x, x, center, total, |total, x, _, center| (x - center).fma::<FMA>(x - center, total));
     }
 }
 simd! {
     /// total[c] += sum over rows of dy[row, c] * (x[row, c] - center[c]).
     pub(crate) fn add_centered_products<A>(x: &[A], dy: &[A], center: &[A], total: &mut [A]) {
-        let channels = total.len().max(1);
-        for (x, dy) in x.chunks_exact(channels).zip(dy.chunks_exact(channels)) {
-            for c in 0..channels {
-                total[c] = (x[c] - center[c]).fma::<FMA>(dy[c], total[c]);
-            }
-        }
+        over_rows(x, dy, center, total, |total, x, dy, center| (x - center).fma::<FMA>(dy, total));
     }
 }
 
@@ -116,10 +130,30 @@ mod tests {
     fn sums_of_every_length_count_each_element_once() {
         for n in 0..200_usize {
             let x: Vec<f64> = (0..n).map(|i| i as f64).collect();
-            let expected = (n * n.saturating_sub(1) / 2) as f64;
-            assert_eq!(sum(&x), expected);
             let squares: f64 = x.iter().map(|x| x * x).sum();
             assert_eq!(sum_of_squares(&x), squares);
+        }
+    }
+
+    #[test]
+    fn sums_over_columns_count_each_row_once() {
+        for width in [1, 2, 3, 16, 100, 128, 129, 256, 300] {
+            for rows in [0, 1, 2, 7, 130, 600] {
+                let value = |i: usize| ((i * 7) % 13) as f64;
+                let x: Vec<f64> = (0..rows * width).map(value).collect();
+                let dy: Vec<f64> = (0..rows * width).map(|i| value(i + 5)).collect();
+                let center: Vec<f64> = (0..width).map(value).collect();
+                let mut totals = [vec![1.0; width], vec![1.0; width], vec![1.0; width]];
+                add_columns(&x, &mut totals[0]);
+                add_squared_deviations(&x, &center, &mut totals[1]);
+                add_centered_products(&x, &dy, &center, &mut totals[2]);
+                for c in 0..width {
+                    let sum = |term: &dyn Fn(usize) -> f64| 1.0 + (0..rows).map(|r| term(r * width + c)).sum::<f64>();
+                    assert_eq!(totals[0][c], sum(&|i| x[i]), "{rows} x {width}");
+                    assert_eq!(totals[1][c], sum(&|i| (x[i] - center[c]).powi(2)), "{rows} x {width}");
+                    assert_eq!(totals[2][c], sum(&|i| (x[i] - center[c]) * dy[i]), "{rows} x {width}");
+                }
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use super::activation::Kept;
-use super::{Activation, check_features, features};
+use super::{Activation, check_batch, check_features, features};
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::initializers::{Init, Initializer};
@@ -143,7 +143,7 @@ impl<A: Scalar> Layer<A> for Dense<A> {
 
     fn forward(&self, x: &Tensor<A>, ctx: &mut Context<A>) -> Result<Tensor<A>> {
         let features = self.weight.get()?.shape()[0];
-        check_features(x.shape().last().copied().unwrap_or(0), Some(features), x.shape())?;
+        check_batch(x, features)?;
         let rows = x.len() / features;
         let mut shape = x.raw_dim();
         shape[x.ndim() - 1] = self.units;

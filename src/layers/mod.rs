@@ -1,12 +1,34 @@
 //! The layers, one file each.
 
 mod activation;
+mod add;
+mod batch_normalization;
+mod concatenate;
 mod dense;
+mod dropout;
+mod embedding;
+mod flatten;
+mod lambda;
+mod reshape;
+mod simple_rnn;
 
 pub use activation::Activation;
+pub use add::Add;
+pub use batch_normalization::BatchNormalization;
+pub use concatenate::Concatenate;
 pub use dense::Dense;
+pub use dropout::Dropout;
+pub use embedding::Embedding;
+pub use flatten::Flatten;
+pub use lambda::Lambda;
+pub use reshape::Reshape;
+pub use simple_rnn::SimpleRnn;
+
+use ndarray::IxDyn;
 
 use crate::error::{Error, Result};
+use crate::scalar::Scalar;
+use crate::tensor::Tensor;
 
 /// The length of the last axis of a sample of the shape `input`.
 fn features(input: &[usize]) -> Result<usize> {
@@ -24,4 +46,26 @@ fn check_features(features: usize, built: Option<usize>, shape: &[usize]) -> Res
         }
         _ => Ok(()),
     }
+}
+
+/// The same for a batch, which has an axis of samples too.
+fn check_batch<A>(x: &Tensor<A>, features: usize) -> Result<()> {
+    match x.shape() {
+        [_, .., last] => check_features(*last, Some(features), x.shape()),
+        _ => Err(Error::shape("input", format!("shape (batch, ..., {features})"), x.shape())),
+    }
+}
+
+/// The first of a merge's inputs and the others, of which there must be one at least.
+fn check_inputs<'a, T>(kind: &str, inputs: &'a [T]) -> Result<(&'a T, &'a [T])> {
+    match inputs {
+        [first, rest @ ..] if !rest.is_empty() => Ok((first, rest)),
+        _ => Err(Error::setting(format!("the number of inputs of {kind}"), "at least 2", inputs.len())),
+    }
+}
+
+/// The same values in another shape, without a copy.
+fn reshaped<A: Scalar>(x: &Tensor<A>, shape: &[usize]) -> Result<Tensor<A>> {
+    let refused = |_| Error::shape("tensor", format!("row-major values for shape {shape:?}"), x.shape());
+    x.clone().into_shape_with_order(IxDyn(shape)).map_err(refused)
 }

@@ -128,22 +128,19 @@ impl Layout {
     /// Refuses labels that name no class and probabilities that are none.
     fn check<A: Scalar>(&self, target: &Tensor<A>) -> Result<()> {
         let t = values(target)?;
-        let (what, expected, bad) = match self.target {
-            Target::Labels => (
-                "class label",
-                format!("a whole number from 0 to {}", self.classes - 1),
-                t.iter().position(|&label| class_of(label, self.classes).is_none()),
-            ),
-            Target::Probabilities => (
-                "class probability",
-                "a finite number of at least 0".to_owned(),
-                first_outside(t, A::zero(), A::max_value()),
-            ),
+        let bad = match self.target {
+            Target::Labels => t.iter().position(|&label| class_of(label, self.classes).is_none()),
+            Target::Probabilities => first_outside(t, A::zero(), A::max_value()),
         };
-        match bad {
-            Some(at) => Err(Error::value(what, &unravel(at, target.shape()), expected, t[at])),
-            None => Ok(()),
-        }
+        let Some(at) = bad else { return Ok(()) };
+        let index = unravel(at, target.shape());
+        Err(match self.target {
+            Target::Labels => {
+                let expected = format!("a whole number from 0 to {}", self.classes - 1);
+                Error::value("class label", &index, expected, t[at])
+            }
+            Target::Probabilities => Error::value("class probability", &index, "a finite number of at least 0", t[at]),
+        })
     }
 
     /// How many rows share one sample weight.

@@ -21,8 +21,8 @@ pub(super) fn check_same(what: &str, mine: usize, theirs: usize) -> Result<()> {
     Err(Error::setting(format!("the number of {what} in the state to merge"), mine.to_string(), theirs))
 }
 
-/// Implements [`Metric`](super::Metric) for a type that gathers in its field `gathered` and has inherent `name`,
-/// `take` and `result`. The code tells one kind's states from another's.
+/// Implements [`Metric`](super::Metric) for a type that gathers in its field `gathered` and has the inherent methods
+/// `full_name`, `take`, `take_state` and `result`. The code, the first number of a state, tells one kind from another.
 macro_rules! streaming_metric {
     ($metric:ident, $code:literal) => {
         impl $metric {

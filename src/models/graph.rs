@@ -76,7 +76,6 @@ struct NodeInfo {
 ///
 /// ```
 /// use layerwise::prelude::*;
-/// use layerwise::layers::Concatenate;
 ///
 /// let mut graph = Graph::new();
 /// let (left, right) = (graph.input(), graph.input());
@@ -218,7 +217,7 @@ impl<A: Scalar> Graph<A> {
         match part {
             Part::Layer(layer) => child_forward(&**layer, name, value(inputs[0]), ctx),
             Part::Merge(merge) => {
-                let mut xs = ctx.list();
+                let mut xs = ctx.list(inputs.len());
                 xs.extend(inputs.iter().map(|&input| value(input).clone()));
                 let y = merge.forward(&xs, ctx).map_err(|error| error.in_layer(name, merge.kind()))?;
                 ctx.recycle_list(xs);
@@ -278,9 +277,9 @@ impl<A: Scalar> Graph<A> {
                 }
             }
             Part::Merge(merge) => {
-                let mut xs = ctx.list();
+                let mut xs = ctx.list(inputs.len());
                 xs.extend(inputs.iter().map(|&input| value(input).clone()));
-                let mut dxs = ctx.frame();
+                let mut dxs = ctx.frame(inputs.len());
                 dxs.values.resize(inputs.len(), None);
                 let want = |input: usize| gradients.marks[inputs[input]] == 1;
                 merge
@@ -359,7 +358,7 @@ impl<A: Scalar> Layer<A> for Graph<A> {
     }
 
     fn forward(&self, x: &Tensor<A>, ctx: &mut Context<A>) -> Result<Tensor<A>> {
-        let mut ys = ctx.list();
+        let mut ys = ctx.list(self.outputs.len());
         self.forward_all(std::slice::from_ref(x), &mut ys, ctx)?;
         let (count, y) = (ys.len(), ys.pop());
         ctx.recycle_list(ys);
@@ -374,7 +373,7 @@ impl<A: Scalar> Layer<A> for Graph<A> {
         want_dx: bool,
         ctx: &mut Context<A>,
     ) -> Result<Option<Tensor<A>>> {
-        let mut dxs = ctx.frame();
+        let mut dxs = ctx.frame(1);
         let (xs, ys) = (std::slice::from_ref(x), std::slice::from_ref(y));
         self.backward_all(xs, ys, &[Some(dy.clone())], want_dx, &mut dxs.values, ctx)?;
         let dx = dxs.values.pop().flatten();
@@ -467,7 +466,7 @@ impl<A: Scalar> Layer<A> for Graph<A> {
     fn forward_all(&self, xs: &[Tensor<A>], ys: &mut Vec<Tensor<A>>, ctx: &mut Context<A>) -> Result<()> {
         self.check(xs.len())?;
         let mut given = xs.iter();
-        let mut frame = ctx.frame();
+        let mut frame = ctx.frame(self.nodes.len());
         for (number, info) in self.nodes.iter().enumerate() {
             frame.marks.push(ctx.mark());
             let value = match &info.source {
@@ -492,7 +491,7 @@ impl<A: Scalar> Layer<A> for Graph<A> {
         ctx: &mut Context<A>,
     ) -> Result<()> {
         let frame = ctx.restore_frame();
-        let mut gradients = ctx.frame();
+        let mut gradients = ctx.frame(self.nodes.len());
         gradients.values.resize(self.nodes.len(), None);
         self.wanted(want_dxs, &mut gradients.marks, ctx);
         for (&output, dy) in self.outputs.iter().zip(dys) {

@@ -81,7 +81,7 @@ impl<A: Scalar> Layer<A> for Residual<A> {
     }
 
     fn forward(&self, x: &Tensor<A>, ctx: &mut Context<A>) -> Result<Tensor<A>> {
-        let mut frame = ctx.frame();
+        let mut frame = ctx.frame(2);
         frame.marks.push(ctx.mark());
         let body = child_forward(&*self.body, "body", x, ctx)?;
         frame.marks.push(ctx.mark());

@@ -78,8 +78,8 @@ impl<A: Scalar> Layer<A> for Sequential<A> {
     }
 
     fn config(&self) -> Value {
-        let layer = |layer: &Box<dyn Layer<A>>| json!({ "kind": layer.kind(), "config": layer.config() });
-        json!({ "layers": self.layers.iter().map(layer).collect::<Vec<_>>() })
+        let layers = self.layers.iter().map(|layer| json!({ "kind": layer.kind(), "config": layer.config() }));
+        json!({ "layers": layers.collect::<Vec<_>>() })
     }
 
     fn build(&mut self, input: &[usize], init: &mut Init<A>) -> Result<Vec<usize>> {
@@ -99,7 +99,7 @@ impl<A: Scalar> Layer<A> for Sequential<A> {
     }
 
     fn forward(&self, x: &Tensor<A>, ctx: &mut Context<A>) -> Result<Tensor<A>> {
-        let mut frame = ctx.frame();
+        let mut frame = ctx.frame(self.layers.len());
         let mut current = None;
         for (number, layer) in self.layers.iter().enumerate() {
             frame.marks.push(ctx.mark());

@@ -89,6 +89,14 @@ struct Job<'j, A: Scalar> {
     shards: usize,
 }
 
+impl<A: Scalar> Job<'_, A> {
+    /// The row of the data set that is row `row` of a shard.
+    fn sample(&self, shard: usize, row: usize) -> usize {
+        let row = part(self.batch.len(), self.shards, shard).start + row;
+        self.batch.rows.and_then(|rows| rows.get(row).copied()).unwrap_or(row)
+    }
+}
+
 /// One shard: its context and what it holds during a pass.
 pub(super) struct Shard<A: Scalar> {
     pub(super) ctx: Context<A>,
@@ -160,7 +168,7 @@ impl<A: Scalar> Shard<A> {
         }
         self.compute_losses(&rows, job)?;
         if let Purpose::Train { .. } = job.purpose {
-            let mut unused = self.ctx.frame();
+            let mut unused = self.ctx.frame(job.batch.data.inputs().len());
             job.model.backward_all(
                 &self.inputs,
                 &self.outputs,
@@ -207,7 +215,7 @@ impl<A: Scalar> Shard<A> {
     fn run_and_report(&mut self, number: usize, job: &Job<'_, A>, meeting: &SharedSum<A>) {
         let outcome = catch_unwind(AssertUnwindSafe(|| self.run(number, job)));
         self.error = match outcome {
-            Ok(result) => result.err(),
+            Ok(result) => result.err().map(|error| error.map_sample(|row| job.sample(number, row))),
             Err(panic) => Some(Error::Panicked { shard: number, message: message(&*panic) }),
         };
         match self.error {
@@ -339,7 +347,8 @@ impl<A: Scalar> Pass<A> {
     ) -> Result<A> {
         self.prepare(model, batch, shards)?;
         let weights = batch.data.sample_weights().map(|w| batch.take(w, 0..batch.len(), &mut self.ctx)).transpose()?;
-        self.measure(targets, weights.as_ref())?;
+        let sample = |row: usize| batch.rows.and_then(|rows| rows.get(row).copied()).unwrap_or(row);
+        self.measure(targets, weights.as_ref()).map_err(|error| error.map_sample(sample))?;
         let job = Job {
             model,
             targets,

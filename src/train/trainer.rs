@@ -28,6 +28,9 @@ const FORK_FROM: f64 = 4e6;
 /// More threads or shards than this are a slip of the finger, and the system may refuse them.
 const MOST_THREADS: usize = 4096;
 
+/// The samples to train on, and those to validate on.
+type Parts<'s, A> = (Cow<'s, Dataset<A>>, Option<Cow<'s, Dataset<A>>>);
+
 /// Where the samples come from that a run is validated on after each epoch.
 enum Validation<A: Scalar> {
     None,
@@ -386,11 +389,7 @@ impl<A: Scalar> Trainer<A> {
         self.engine.check()
     }
 
-    fn split<'s>(
-        &self,
-        data: &'s Dataset<A>,
-        history: &mut History,
-    ) -> Result<(Cow<'s, Dataset<A>>, Option<Cow<'s, Dataset<A>>>)> {
+    fn split<'s>(&self, data: &'s Dataset<A>, history: &mut History) -> Result<Parts<'s, A>> {
         match &self.validation {
             Validation::None => Ok((Cow::Borrowed(data), None)),
             Validation::Data(held_back) => Ok((Cow::Borrowed(data), Some(Cow::Owned(held_back.clone())))),

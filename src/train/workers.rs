@@ -232,6 +232,9 @@ impl Chunks {
     }
 }
 
+/// What a sweep does with a chunk, its part of the weight, and its part of each slot.
+type Visit<'v, A> = dyn Fn(&Chunk, &mut [A], &mut [&mut [A]]) + Sync + 'v;
+
 /// The most slots that a rule may ask for.
 pub(crate) const MOST_SLOTS: usize = 7;
 
@@ -279,13 +282,7 @@ impl<'a, A: Send + Sync> Slices<'a, A> {
     }
 
     /// Calls `visit` for each chunk with its part of the weight and of every slot, the chunks shared out over threads.
-    pub(crate) fn sweep(
-        self,
-        workers: &mut Workers,
-        threads: usize,
-        chunks: &Chunks,
-        visit: &(dyn Fn(&Chunk, &mut [A], &mut [&mut [A]]) + Sync),
-    ) {
+    pub(crate) fn sweep(self, workers: &mut Workers, threads: usize, chunks: &Chunks, visit: &Visit<'_, A>) {
         let table = &*self.table;
         workers.run(threads, &|thread| {
             let count = chunks.0.len();

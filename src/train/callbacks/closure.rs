@@ -8,7 +8,7 @@ use crate::scalar::Scalar;
 /// use layerwise::prelude::*;
 /// use layerwise::train::callbacks::OnEpochEnd;
 ///
-/// let watch = OnEpochEnd(|event| {
+/// let watch = OnEpochEnd::new(|event| {
 ///     if event.epoch == 10 {
 ///         event.stop();
 ///     }
@@ -16,16 +16,32 @@ use crate::scalar::Scalar;
 /// });
 /// let trainer = Trainer::new(MeanSquaredError::new(), Adam::new(1e-3)).callback(watch);
 /// ```
-pub struct OnEpochEnd<F>(
-    /// What is called.
-    pub F,
-);
+pub struct OnEpochEnd<F> {
+    call: F,
+}
+
+impl<F: FnMut(&mut Event<'_>) -> Result<()> + Send> OnEpochEnd<F> {
+    /// For `f32` models.
+    pub fn new(call: F) -> Self {
+        OnEpochEnd { call }
+    }
+}
+
+impl<F> OnEpochEnd<F> {
+    /// For models of any number type.
+    pub fn of<A: Scalar>(call: F) -> Self
+    where
+        F: FnMut(&mut Event<'_, A>) -> Result<()> + Send,
+    {
+        OnEpochEnd { call }
+    }
+}
 
 impl<A: Scalar, F> Callback<A> for OnEpochEnd<F>
 where
     F: FnMut(&mut Event<'_, A>) -> Result<()> + Send,
 {
     fn on_epoch_end(&mut self, event: &mut Event<'_, A>) -> Result<()> {
-        (self.0)(event)
+        (self.call)(event)
     }
 }
