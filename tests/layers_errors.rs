@@ -202,15 +202,10 @@ fn what_a_layer_depends_on_is_checked_in_use() -> Result<()> {
         model.initialize(sample, 0)?;
         let error = model.forward(&x, &mut Context::training(&*model, 0)).expect_err(message);
         assert_eq!(error.to_string(), message);
-        let predicted = model.predict(&x).expect_err(message).to_string();
-        // A batch of numbers alone has samples without axes, which `predict` says first.
-        let expected = if x.ndim() == 1 { NO_AXES } else { message };
-        assert_eq!(predicted, expected);
+        assert_eq!(model.predict(&x).expect_err(message).to_string(), message);
     }
     Ok(())
 }
-
-const NO_AXES: &str = "input of one sample: expected a last axis of features, got shape []";
 
 #[test]
 fn unbuilt_layers_say_so_with_their_place() {
@@ -370,12 +365,9 @@ fn graphs_that_are_none_are_refused() -> Result<()> {
     let error = graph.predict_all(&[zeros(&[1, 3])]).unwrap_err().to_string();
     assert_eq!(error, "inputs of the graph: expected length 2, got 1");
     let error = graph.predict_all(&[zeros(&[1, 3]), zeros(&[1, 2])]).unwrap_err().to_string();
-    assert_eq!(error, "layer 0 (Add): input 1: expected shape [3] of input 0, got shape [2]");
-    let (xs, ctx) = ([zeros(&[1, 3]), zeros(&[1, 2])], &mut Context::inference());
-    let error = graph.forward_all(&xs, &mut Vec::new(), ctx).unwrap_err().to_string();
     assert_eq!(error, "layer 0 (Add): input 1: expected shape [1, 3] of input 0, got shape [1, 2]");
     let error = graph.predict_all(&[zeros(&[1, 4]), zeros(&[1, 4])]).unwrap_err().to_string();
-    assert_eq!(error, "layer 1 (Dense): input: expected 3 features on the last axis, got shape [4]");
+    assert_eq!(error, "layer 1 (Dense): input: expected 3 features on the last axis, got shape [1, 4]");
     let mut model = Sequential::new().add(graph);
     let error = model.initialize(&[3], 0).unwrap_err().to_string();
     assert_eq!(error, "layer 0 (Graph): inputs of the graph: expected length 2, got 1");

@@ -405,11 +405,11 @@ impl<A: Scalar> Trainer<A> {
 
     /// Builds the model if it is not, and binds the optimizer to its weights if they are not those it knows.
     fn prepare(&mut self, model: &mut dyn Layer<A>, data: &Dataset<A>) -> Result<()> {
+        self.check_settings()?;
+        self.engine.check()?;
         if self.engine.fits(model) {
             return Ok(());
         }
-        self.check_settings()?;
-        self.engine.check()?;
         if model.is_built() {
             self.check_outputs(model, data)?;
         } else {
@@ -500,6 +500,8 @@ impl<A: Scalar> Trainer<A> {
         self.reset_metrics();
         let mut means = vec![Mean::default(); self.losses.len()];
         for rows in order.chunks(self.batch_size) {
+            // A callback may have frozen or exchanged a layer.
+            self.prepare(model, data)?;
             let batch = Batch { data, rows: Some(rows) };
             let (loss, shards) = self.train_on(model, batch, None, !self.metrics.is_empty())?;
             self.gather(shards, rows.len(), &mut means)?;
