@@ -4,7 +4,8 @@ use gemmkit::{Bias, MatMut, MatRef, Parallelism};
 use ndarray::{ArrayView2, ArrayViewMut2};
 
 use super::math::Real;
-use super::thin;
+use super::small;
+use super::transpose::transpose;
 use crate::error::{Error, Result};
 
 /// A matrix in a slice: rows by columns, element (i, j) at `i * row_stride + j * column_stride`.
@@ -26,6 +27,13 @@ impl<'a, A> Matrix<'a, A> {
     /// Rows that start `row_stride` apart.
     pub(crate) fn strided(data: &'a [A], rows: usize, columns: usize, row_stride: usize) -> Self {
         Matrix { data, rows, columns, row_stride, column_stride: 1 }
+    }
+
+    /// The columns before the given one, and those from it on.
+    pub(super) fn split_columns(self, column: usize) -> (Self, Self) {
+        let right = &self.data[(column * self.column_stride).min(self.data.len())..];
+        let columns = self.columns - column;
+        (Matrix { columns: column, ..self }, Matrix { data: right, columns, ..self })
     }
 
     /// The transpose, without moving anything.
@@ -66,9 +74,36 @@ pub(crate) fn gemm<A: Real>(
     row_stride: usize,
     bias: Option<&[A]>,
 ) {
-    if (2..=thin::MOST_COLUMNS).contains(&b.columns) && a.rows >= thin::LEAST_ROWS {
-        return thin::thin(a, b, beta, c, row_stride, bias);
+    let wide = b.columns - small::thin_columns(&a, &b);
+    if wide == b.columns {
+        return wide_gemm(a, b, beta, c, row_stride, bias);
     }
+    let (left, right) = b.split_columns(wide);
+    if wide > 0 {
+        wide_gemm(a, left, beta, c, row_stride, bias.map(|bias| &bias[..wide]));
+    }
+    small::small(a, right, beta, &mut c[wide..], row_stride, bias.map(|bias| &bias[wide..]));
+}
+
+/// A product whose columns fill the engine's tiles well enough.
+fn wide_gemm<A: Real>(a: Matrix<'_, A>, b: Matrix<'_, A>, beta: A, c: &mut [A], row_stride: usize, bias: Option<&[A]>) {
+    if turn_first(&a, &b) {
+        return A::with_scratch(b.rows * b.columns, |turned| {
+            transpose(b.data, b.column_stride, b.columns, b.rows, turned, b.columns);
+            general(a, Matrix::row_major(turned, b.rows, b.columns), beta, c, row_stride, bias);
+        });
+    }
+    general(a, b, beta, c, row_stride, bias);
+}
+
+/// Whether a transposed right factor is better turned as a whole than read by columns. The engine packs such a factor
+/// slowly; in a product of many rows it does not matter.
+fn turn_first<A>(a: &Matrix<'_, A>, b: &Matrix<'_, A>) -> bool {
+    b.row_stride == 1 && b.column_stride > 1 && (2..=256).contains(&a.rows)
+}
+
+/// The general engine's product.
+fn general<A: Real>(a: Matrix<'_, A>, b: Matrix<'_, A>, beta: A, c: &mut [A], row_stride: usize, bias: Option<&[A]>) {
     let c = MatMut::new(c, a.rows, b.columns, row_stride as isize, 1);
     let bias = bias.map(Bias::PerCol);
     gemmkit::gemm_fused(A::one(), a.view(), b.view(), beta, c, bias, None, Parallelism::Serial);
@@ -162,6 +197,9 @@ mod tests {
             (16, 16, 16),
             (9, 256, 5),
             (33, 17, 65),
+            (12, 30, 24),
+            (20, 40, 48),
+            (7, 5, 83),
             (128, 70, 40),
         ] {
             let (a, b) = (counting(m, k), counting(k, n));

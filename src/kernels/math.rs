@@ -1,5 +1,7 @@
 //! exp, tanh and erf as straight-line arithmetic, which compilers turn into vector code.
 
+use std::cell::Cell;
+
 use num_traits::{Float, FromPrimitive, NumAssign};
 
 /// What the kernels need of a number type: arithmetic, and functions without branches or calls.
@@ -33,6 +35,10 @@ pub trait Real:
     /// The error function.
     #[doc(hidden)]
     fn fast_erf<const FMA: bool>(self) -> Self;
+
+    /// Runs `inside` with memory of this thread's own, whatever is in it.
+    #[doc(hidden)]
+    fn with_scratch<R>(length: usize, inside: impl FnOnce(&mut [Self]) -> R) -> R;
 }
 
 /// The functions of one float type.
@@ -131,6 +137,20 @@ macro_rules! float_functions {
             #[inline(always)]
             fn fast_erf<const FMA: bool>(self) -> Self {
                 erf::$module::<FMA>(self)
+            }
+
+            fn with_scratch<R>(length: usize, inside: impl FnOnce(&mut [Self]) -> R) -> R {
+                thread_local! {
+                    static SCRATCH: Cell<Vec<$float>> = const { Cell::new(Vec::new()) };
+                }
+                // Taken out while it is in use, so that a use within a use has memory of its own.
+                let mut scratch = SCRATCH.take();
+                if scratch.len() < length {
+                    scratch.resize(length, 0.0);
+                }
+                let result = inside(&mut scratch[..length]);
+                SCRATCH.set(scratch);
+                result
             }
         }
     };

@@ -8,7 +8,8 @@ pub(crate) mod loss;
 mod math;
 pub(crate) mod reduce;
 pub(crate) mod simd;
-mod thin;
+mod small;
+mod transpose;
 pub(crate) mod update;
 
 pub use gemm::matmul;

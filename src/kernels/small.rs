@@ -1,28 +1,34 @@
-//! Products with few columns, such as the last layer of a classifier: n from 2 to 16.
+//! Products that are too thin for the general engine, which works on tiles of 32 columns and more.
 //!
-//! A general product works on tiles of 32 columns and more and would waste most of them. Here a row of the result is one
-//! vector: acc[r] += a[r, p] * b[p, ..], for eight rows at a time, so that one load of b serves eight multiplications.
+//! Up to 16 columns, a row of the result is one vector: acc[r] += a[r, p] * b[p, ..], for eight rows at a time, so that
+//! one load of b serves eight multiplications. Up to 4 columns that would leave most of a vector empty: there a column
+//! of the result is one, sixteen rows of it.
 
 use std::mem::MaybeUninit;
 
 use super::gemm::Matrix;
 use super::math::Real;
 use super::simd::simd;
-
-/// The most columns.
-pub(super) const MOST_COLUMNS: usize = 16;
-
-/// The rows of the left factor below which the general product is as good.
-pub(super) const LEAST_ROWS: usize = 4;
+use super::transpose::transpose;
 
 /// Rows of the result that are worked on at once.
 const ROWS: usize = 8;
 
-/// The depth after which the right factor is packed anew: 16 columns of it fit the first cache.
-const DEPTH: usize = 256;
+/// The elements of a vector of `f32` in AVX-512.
+const LANES: usize = 16;
 
-/// c = a b + beta c + bias for at most 16 columns, c in rows that start `row_stride` apart.
-pub(super) fn thin<A: Real>(
+/// The depth after which the right factor is packed anew: a panel of it fits the first cache.
+const DEPTH: usize = 128;
+
+/// How many of the last columns of a product are better treated here than by the general engine, whose tiles are 32
+/// wide: those that would leave a quarter of the last tile empty, unless there are many full ones.
+pub(super) fn thin_columns<A>(a: &Matrix<'_, A>, b: &Matrix<'_, A>) -> usize {
+    let rest = b.columns % 32;
+    if a.rows >= 4 && b.columns >= 2 && b.columns < 128 && rest <= 24 { rest } else { 0 }
+}
+
+/// c = a b + beta c + bias for at most 32 columns, c in rows that start `row_stride` apart.
+pub(super) fn small<A: Real>(
     a: Matrix<'_, A>,
     b: Matrix<'_, A>,
     beta: A,
@@ -31,13 +37,81 @@ pub(super) fn thin<A: Real>(
     bias: Option<&[A]>,
 ) {
     match b.columns {
-        0..=4 => with_width::<A, 4>(a, b, beta, c, row_stride, bias),
-        5..=8 => with_width::<A, 8>(a, b, beta, c, row_stride, bias),
-        _ => with_width::<A, 16>(a, b, beta, c, row_stride, bias),
+        2 if a.rows >= LANES => few::<A, 2>(a, b, beta, c, row_stride, bias),
+        3 if a.rows >= LANES => few::<A, 3>(a, b, beta, c, row_stride, bias),
+        4 if a.rows >= LANES => few::<A, 4>(a, b, beta, c, row_stride, bias),
+        ..=4 => panel::<A, 4>(a, b, beta, c, row_stride, bias),
+        5..=8 => panel::<A, 8>(a, b, beta, c, row_stride, bias),
+        9..=16 => panel::<A, 16>(a, b, beta, c, row_stride, bias),
+        _ => {
+            let (left, right) = b.split_columns(16);
+            small(a, left, beta, c, row_stride, bias);
+            small(a, right, beta, &mut c[16..], row_stride, bias.map(|bias| &bias[16..]));
+        }
     }
 }
 
-fn with_width<A: Real, const WIDTH: usize>(
+/// A product with `COLUMNS` columns: sixteen rows of a are packed column by column, and b takes the part of the rows.
+fn few<A: Real, const COLUMNS: usize>(
+    a: Matrix<'_, A>,
+    b: Matrix<'_, A>,
+    beta: A,
+    c: &mut [A],
+    row_stride: usize,
+    bias: Option<&[A]>,
+) {
+    let whole = a.rows / LANES * LANES;
+    for from in (0..a.columns.max(1)).step_by(DEPTH) {
+        let depth = DEPTH.min(a.columns - from);
+        let (bias, beta) = if from == 0 { (bias, beta) } else { (None, A::one()) };
+        let a = Matrix { data: &a.data[from * a.column_stride..], columns: depth, ..a };
+        let b = Matrix { data: &b.data[from * b.row_stride..], rows: depth, ..b };
+        let mut packed = [[A::zero(); LANES]; DEPTH];
+        for row in (0..whole).step_by(LANES) {
+            pack_columns(a, row, &mut packed[..depth]);
+            let mut sums = [[A::zero(); LANES]; COLUMNS];
+            columns::<A, COLUMNS>(b.t(), &packed[..depth], &mut sums);
+            for lane in 0..LANES {
+                let sums: [A; COLUMNS] =
+                    std::array::from_fn(|j| bias.map_or(A::zero(), |bias| bias[j]) + sums[j][lane]);
+                write(&sums, beta, &mut c[(row + lane) * row_stride..][..COLUMNS]);
+            }
+        }
+        if whole < a.rows {
+            let rest = Matrix { data: &a.data[whole * a.row_stride..], rows: a.rows - whole, ..a };
+            panel::<A, 4>(rest, b, beta, &mut c[whole * row_stride..], row_stride, bias);
+        }
+    }
+}
+
+/// packed[p] = sixteen rows of column p.
+fn pack_columns<A: Real>(a: Matrix<'_, A>, row: usize, packed: &mut [[A; LANES]]) {
+    let depth = packed.len();
+    if a.column_stride == 1 {
+        return transpose(&a.data[row * a.row_stride..], a.row_stride, LANES, depth, packed.as_flattened_mut(), LANES);
+    }
+    for (p, packed) in packed.iter_mut().enumerate() {
+        if a.row_stride == 1 {
+            packed.copy_from_slice(&a.data[row + p * a.column_stride..][..LANES]);
+            continue;
+        }
+        for (r, value) in packed.iter_mut().enumerate() {
+            *value = a.data[(row + r) * a.row_stride + p * a.column_stride];
+        }
+    }
+}
+
+simd! {
+    /// sums = b^T packed, where the rows of `transposed` are the columns of b.
+    fn columns<A, const COLUMNS: usize>(
+        transposed: Matrix<'_, A>, packed: &[[A; LANES]], sums: &mut [[A; LANES]; COLUMNS],
+    ) {
+        *sums = tile::<A, LANES, COLUMNS, FMA>(&transposed, 0, packed, &[A::zero(); LANES]);
+    }
+}
+
+/// A product with at most `WIDTH` columns.
+fn panel<A: Real, const WIDTH: usize>(
     a: Matrix<'_, A>,
     b: Matrix<'_, A>,
     beta: A,
