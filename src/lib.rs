@@ -52,7 +52,7 @@ pub use error::{Error, Result};
 pub use gradcheck::{GradCheck, GradReport, gradcheck, gradcheck_loss, gradcheck_merge};
 pub use gradients::{Grad, RowGrad};
 pub use initializers::{CustomInitializer, Init, Initializer};
-pub use kernels::{Real, matmul};
+pub use kernels::{Real, fma_peak, matmul};
 pub use layer::{Layer, Merge, Needs};
 pub use losses::Loss;
 pub use metrics::Metric;

@@ -6,6 +6,7 @@ pub(crate) mod elementwise;
 pub(crate) mod gemm;
 pub(crate) mod loss;
 mod math;
+mod peak;
 pub(crate) mod reduce;
 pub(crate) mod simd;
 mod small;
@@ -14,3 +15,4 @@ pub(crate) mod update;
 
 pub use gemm::matmul;
 pub use math::Real;
+pub use peak::fma_peak;

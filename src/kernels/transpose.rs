@@ -95,8 +95,8 @@ mod x86 {
                 _mm256_shuffle_ps::<0b11_10_11_10>(low.1, high.1),
             ]
         });
-        for j in 0..4 {
-            let (top, bottom) = (quads[0][j], quads[1][j]);
+        let [top, bottom] = quads;
+        for (j, (top, bottom)) in top.into_iter().zip(bottom).enumerate() {
             // SAFETY: eight rows of eight values, as the caller promises.
             unsafe {
                 _mm256_storeu_ps(target.add(j * target_stride), _mm256_permute2f128_ps::<0x20>(top, bottom));
