@@ -12,7 +12,7 @@ use crate::layer::Layer;
 use crate::param::{Param, Visitor};
 use crate::scalar::{Element, Scalar};
 use crate::summary::Summary;
-use crate::tensor::{Tensor, unravel, values, values_mut};
+use crate::tensor::{Tensor, take_in, values, values_mut};
 
 /// The samples that [`Model::predict`] sends through the network at once.
 const PREDICT_ROWS: usize = 256;
@@ -50,7 +50,8 @@ pub trait Model<A: Scalar = f32>: Layer<A> {
         check_samples(x.shape())?;
         with_context(|ctx| {
             ctx.begin(Mode::Inference, false);
-            let input = take_in(x, ctx)?;
+            let mut input = ctx.tensor(x.shape());
+            take_in(x, values_mut(&mut input), "input")?;
             let output = predict_rows(self, &input, ctx)?;
             ctx.recycle(input);
             Ok(ctx.lend(output))
@@ -172,24 +173,6 @@ fn check_samples(shape: &[usize]) -> Result<&[usize]> {
         return Err(Error::Empty(format!("the array of samples to predict, of shape {shape:?},")));
     }
     Ok(sample)
-}
-
-/// An array from outside in a buffer of the pool.
-pub(crate) fn take_in<A, E, S, D>(x: &ArrayBase<S, D>, ctx: &mut Context<A>) -> Result<Tensor<A>>
-where
-    A: Scalar,
-    E: Element<A>,
-    S: Data<Elem = E>,
-    D: Dimension,
-{
-    let mut tensor = ctx.tensor(x.shape());
-    for (position, (place, value)) in values_mut(&mut tensor).iter_mut().zip(x).enumerate() {
-        *place = value.element().ok_or_else(|| {
-            let expected = format!("a number that {} holds exactly", A::NAME);
-            Error::value("input", &unravel(position, x.shape()), expected, value)
-        })?;
-    }
-    Ok(tensor)
 }
 
 fn predict_rows<A: Scalar, L: Layer<A> + ?Sized>(model: &L, x: &Tensor<A>, ctx: &mut Context<A>) -> Result<Tensor<A>> {

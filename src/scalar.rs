@@ -24,6 +24,13 @@ impl Scalar for f64 {}
 pub trait Element<A>: Copy + Display {
     /// The number, or `None` where `A` cannot hold it exactly.
     fn element(self) -> Option<A>;
+
+    /// Copies all at once where the types are the same, and tells whether it did.
+    #[doc(hidden)]
+    fn copy_all(source: &[Self], target: &mut [A]) -> bool {
+        let _ = (source, target);
+        false
+    }
 }
 
 macro_rules! element {
@@ -31,6 +38,11 @@ macro_rules! element {
         impl Element<$float> for $float {
             fn element(self) -> Option<$float> {
                 Some(self)
+            }
+
+            fn copy_all(source: &[Self], target: &mut [$float]) -> bool {
+                target.copy_from_slice(source);
+                true
             }
         }
 

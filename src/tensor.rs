@@ -30,18 +30,29 @@ where
     S: Data<Elem = E>,
     D: Dimension,
 {
-    let mut values = Vec::with_capacity(array.len());
-    for (position, value) in array.iter().enumerate() {
-        match value.element() {
-            Some(value) => values.push(value),
-            None => {
-                let index = unravel(position, array.shape());
-                let expected = format!("a number that {} holds exactly", A::NAME);
-                return Err(Error::value("value", &index, expected, value));
-            }
-        }
-    }
+    let mut values = vec![A::zero(); array.len()];
+    take_in(array, &mut values, "value")?;
     Ok(from_vec(array.shape(), values))
+}
+
+/// Copies an array of any strides into as many values in row-major order. `what` the array is stands in errors.
+pub(crate) fn take_in<A, E, S, D>(array: &ArrayBase<S, D>, values: &mut [A], what: &str) -> Result<()>
+where
+    A: Scalar,
+    E: Element<A>,
+    S: Data<Elem = E>,
+    D: Dimension,
+{
+    if array.as_slice().is_some_and(|array| E::copy_all(array, values)) {
+        return Ok(());
+    }
+    for (position, (place, value)) in values.iter_mut().zip(array).enumerate() {
+        *place = value.element().ok_or_else(|| {
+            let expected = format!("a number that {} holds exactly", A::NAME);
+            Error::value(what, &unravel(position, array.shape()), expected, value)
+        })?;
+    }
+    Ok(())
 }
 
 /// A tensor from its shape and its values in row-major order. The caller answers for the lengths.

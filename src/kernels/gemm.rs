@@ -88,9 +88,11 @@ pub(crate) fn gemm<A: Real>(
 /// A product whose columns fill the engine's tiles well enough.
 fn wide_gemm<A: Real>(a: Matrix<'_, A>, b: Matrix<'_, A>, beta: A, c: &mut [A], row_stride: usize, bias: Option<&[A]>) {
     if turn_first(&a, &b) {
-        return A::with_scratch(b.rows * b.columns, |turned| {
-            transpose(b.data, b.column_stride, b.columns, b.rows, turned, b.columns);
-            general(a, Matrix::row_major(turned, b.rows, b.columns), beta, c, row_stride, bias);
+        // Rows a little longer than they need be: a stride of a power of two would put them all into a few cache sets.
+        let stride = b.columns + 16;
+        return A::with_scratch(b.rows * stride, |turned| {
+            transpose(b.data, b.column_stride, b.columns, b.rows, turned, stride);
+            general(a, Matrix::strided(turned, b.rows, b.columns, stride), beta, c, row_stride, bias);
         });
     }
     general(a, b, beta, c, row_stride, bias);
