@@ -1,5 +1,6 @@
 //! What goes wrong is said with the place, what was expected, and what came.
 
+use layerwise::models::SharedLayer;
 use layerwise::prelude::*;
 use ndarray::{ArrayD, IxDyn, array};
 
@@ -337,19 +338,19 @@ fn graphs_that_are_none_are_refused() -> Result<()> {
     let z = graph.add(Dense::new(2), foreign);
     let mut graph = graph.outputs(&[y, z]);
     let error = graph.initialize(&[3], 0).unwrap_err().to_string();
-    assert_eq!(error, "graph: node 2 uses a node or layer of another graph");
+    assert_eq!(error, "graph: node 2 reads node 4 of another graph");
 
     let mut graph = Graph::new();
     let x = graph.input();
     let y = graph.apply(foreign_layer, x);
     let error = graph.outputs(&[y]).initialize(&[3], 0).unwrap_err().to_string();
-    assert_eq!(error, "graph: node 1 uses a node or layer of another graph");
+    assert_eq!(error, "graph: node 1 applies layer 2 of another graph");
 
     let mut graph = Graph::new();
     let x = graph.input();
     graph.add(Dense::new(2), x);
     let error = graph.outputs(&[foreign]).initialize(&[3], 0).unwrap_err().to_string();
-    assert_eq!(error, "graph: output 4 is a node of another graph");
+    assert_eq!(error, "graph: output 0 is node 4 of another graph");
 
     let mut graph = Graph::new();
     let (a, b) = (graph.input(), graph.input());
@@ -390,6 +391,36 @@ fn graphs_that_are_none_are_refused() -> Result<()> {
     let error = merged.output_shapes(&[vec![3]]).unwrap_err().to_string();
     assert_eq!(error, "layer 0 (Add): the number of inputs of Add must be at least 2, got 0");
     Ok(())
+}
+
+/// Wires something to a graph's own node, a foreign node and a foreign layer, and the fault of it.
+type Wiring = (fn(&mut Graph, Node, Node, SharedLayer) -> Node, &'static str);
+
+/// Their numbers exist in this graph too, and the shapes fit: only the handle tells them apart.
+#[test]
+fn handles_of_another_graph_are_refused_even_where_their_numbers_exist() {
+    let mut other = Graph::new();
+    let (foreign, foreign_layer) = (other.input(), other.share(Dense::new(3)));
+
+    let wirings: [Wiring; 4] = [
+        (|graph, _, foreign, _| graph.add(Dense::new(3), foreign), "node 2 reads node 0 of another graph"),
+        (|graph, own, foreign, _| graph.merge(Add::new(), &[own, foreign]), "node 2 reads node 0 of another graph"),
+        (|graph, own, _, layer| graph.apply(layer, own), "node 2 applies layer 0 of another graph"),
+        (|_, _, foreign, _| foreign, "output 1 is node 0 of another graph"),
+    ];
+    for (wire, fault) in wirings {
+        let mut graph = Graph::new();
+        let x = graph.input();
+        let own = graph.add(Dense::new(3), x);
+        let wired = wire(&mut graph, own, foreign, foreign_layer);
+        let mut graph = graph.outputs(&[own, wired]);
+        let message = format!("graph: {fault}");
+        assert_eq!(graph.initialize_all(&[vec![3]], 0).unwrap_err().to_string(), message);
+        assert_eq!(graph.output_shapes(&[vec![3]]).unwrap_err().to_string(), message);
+        assert_eq!(graph.summary(&[3]).map(|_| ()).unwrap_err().to_string(), message);
+        let error = graph.predict_all(&[zeros(&[2, 3])]).unwrap_err();
+        assert!(matches!(error.root(), Error::Graph(_)), "{error}");
+    }
 }
 
 #[test]

@@ -41,7 +41,7 @@ impl fmt::Display for Report {
 }
 
 /// A number in four digits or so.
-struct Short(f64);
+pub(super) struct Short(pub(super) f64);
 
 impl fmt::Display for Short {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -2,9 +2,14 @@
 
 pub mod callbacks;
 mod engine;
+mod evaluate;
+mod fit;
 mod history;
 mod pass;
+mod shard;
 mod shared_sum;
+mod step;
+mod task;
 mod trainer;
 mod workers;
 

@@ -1,0 +1,161 @@
+use serde_json::{Value, json};
+
+use super::super::{child_backward, child_forward};
+use crate::context::{Context, Frame};
+use crate::error::Result;
+use crate::initializers::Init;
+use crate::layer::{Layer, Merge};
+use crate::param::{Param, Visitor};
+use crate::scalar::Scalar;
+use crate::summary::Summary;
+use crate::tensor::Tensor;
+
+/// A layer or a merge, with its name.
+pub(super) struct Part<A: Scalar> {
+    pub(super) name: String,
+    pub(super) does: Does<A>,
+}
+
+pub(super) enum Does<A: Scalar> {
+    Layer(Box<dyn Layer<A>>),
+    Merge(Box<dyn Merge<A>>),
+}
+
+/// The values of all nodes, those still needed.
+type Values<A> = [Option<Tensor<A>>];
+
+impl<A: Scalar> Part<A> {
+    fn kind(&self) -> &str {
+        match &self.does {
+            Does::Layer(layer) => layer.kind(),
+            Does::Merge(merge) => merge.kind(),
+        }
+    }
+
+    pub(super) fn config(&self) -> Value {
+        let (family, config) = match &self.does {
+            Does::Layer(layer) => ("layer", layer.config()),
+            Does::Merge(merge) => ("merge", merge.config()),
+        };
+        json!({ "name": self.name, "family": family, "kind": self.kind(), "config": config })
+    }
+
+    pub(super) fn build(&mut self, inputs: &[Vec<usize>], init: &mut Init<A>) -> Result<Vec<usize>> {
+        let built = match &mut self.does {
+            Does::Layer(layer) => layer.build(&inputs[0], init),
+            Does::Merge(merge) => merge.build(inputs, init),
+        };
+        built.map_err(|error| error.in_layer(&self.name, self.kind()))
+    }
+
+    pub(super) fn output_shape(&self, inputs: &[Vec<usize>]) -> Result<Vec<usize>> {
+        let shape = match &self.does {
+            Does::Layer(layer) => layer.output_shape(&inputs[0]),
+            Does::Merge(merge) => merge.output_shape(inputs),
+        };
+        shape.map_err(|error| error.in_layer(&self.name, self.kind()))
+    }
+
+    pub(super) fn couples_samples(&self) -> bool {
+        match &self.does {
+            Does::Layer(layer) => layer.couples_samples(),
+            Does::Merge(merge) => merge.couples_samples(),
+        }
+    }
+
+    /// Whether the pass wants the gradient of any weight.
+    pub(super) fn learns(&self, ctx: &Context<A>) -> bool {
+        let mut found = false;
+        let mut look = |_: &str, param: &Param<A>| found = found || ctx.wants_grad(param);
+        let visitor = &mut Visitor::unnamed(&mut look);
+        match &self.does {
+            Does::Layer(layer) => layer.visit(visitor),
+            Does::Merge(merge) => merge.visit(visitor),
+        }
+        found
+    }
+
+    pub(super) fn visit<'a>(&'a self, visitor: &mut Visitor<'_, &'a Param<A>>) {
+        visitor.scope(&self.name, |visitor| match &self.does {
+            Does::Layer(layer) => layer.visit(visitor),
+            Does::Merge(merge) => merge.visit(visitor),
+        });
+    }
+
+    pub(super) fn visit_mut<'a>(&'a mut self, visitor: &mut Visitor<'_, &'a mut Param<A>>) {
+        visitor.scope(&self.name, |visitor| match &mut self.does {
+            Does::Layer(layer) => layer.visit_mut(visitor),
+            Does::Merge(merge) => merge.visit_mut(visitor),
+        });
+    }
+
+    pub(super) fn summarize(&self, inputs: &[Vec<usize>], output: &[usize], summary: &mut Summary) -> Result<()> {
+        summary.scope(&self.name, |summary| match &self.does {
+            Does::Layer(layer) => layer.summarize(inputs, summary),
+            Does::Merge(merge) => {
+                let mut params = Vec::new();
+                let mut each = |_: &str, p: &Param<A>| params.push((p.id(), p.len(), p.is_trainable()));
+                merge.visit(&mut Visitor::unnamed(&mut each));
+                summary.add(merge.kind(), &[output.to_vec()], &params);
+                Ok(())
+            }
+        })
+    }
+
+    /// The value of a node from the nodes that it reads.
+    pub(super) fn forward(&self, inputs: &[usize], values: &Values<A>, ctx: &mut Context<A>) -> Result<Tensor<A>> {
+        let value = |input: usize| values[input].as_ref().expect("a value lives until its last use");
+        match &self.does {
+            Does::Layer(layer) => child_forward(&**layer, &self.name, value(inputs[0]), ctx),
+            Does::Merge(merge) => {
+                let mut xs = ctx.list(inputs.len());
+                xs.extend(inputs.iter().map(|&input| value(input).clone()));
+                let y = merge.forward(&xs, ctx).map_err(|error| error.in_layer(&self.name, merge.kind()))?;
+                ctx.recycle_list(xs);
+                Ok(ctx.standard(y))
+            }
+        }
+    }
+
+    /// Adds to the gradients of the nodes that node `node` reads. `gradients.marks` are 1 where one is wanted.
+    pub(super) fn backward(
+        &self,
+        inputs: &[usize],
+        node: usize,
+        dy: &Tensor<A>,
+        values: &Values<A>,
+        gradients: &mut Frame<A>,
+        ctx: &mut Context<A>,
+    ) -> Result<()> {
+        let nothing = ctx.nothing();
+        let value = |node: usize| values[node].as_ref().unwrap_or(&nothing);
+        match &self.does {
+            Does::Layer(layer) => {
+                let want = gradients.marks[inputs[0]] == 1;
+                let dx = child_backward(&**layer, &self.name, value(inputs[0]), value(node), dy, want, ctx)?;
+                if let Some(dx) = dx {
+                    ctx.accumulate(&mut gradients.values[inputs[0]], dx)?;
+                }
+            }
+            Does::Merge(merge) => {
+                let mut xs = ctx.list(inputs.len());
+                xs.extend(inputs.iter().map(|&input| value(input).clone()));
+                let mut dxs = ctx.frame(inputs.len());
+                dxs.values.resize(inputs.len(), None);
+                let want = |input: usize| gradients.marks[inputs[input]] == 1;
+                merge
+                    .backward(&xs, value(node), dy, &want, &mut dxs.values, ctx)
+                    .map_err(|error| error.in_layer(&self.name, merge.kind()))?;
+                ctx.recycle_list(xs);
+                for (&input, dx) in inputs.iter().zip(&mut dxs.values) {
+                    if let Some(dx) = dx.take() {
+                        let dx = ctx.standard(dx);
+                        ctx.accumulate(&mut gradients.values[input], dx)?;
+                    }
+                }
+                ctx.recycle_frame(dxs);
+            }
+        }
+        Ok(())
+    }
+}

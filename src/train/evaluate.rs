@@ -1,0 +1,82 @@
+//! From batches to numbers over all samples: mean losses and metrics.
+
+use super::history::{Logs, Report};
+use super::task::{Batch, Purpose, Targets, Task, part};
+use super::trainer::Trainer;
+use crate::data::Dataset;
+use crate::error::Result;
+use crate::layer::Layer;
+use crate::model::rows_of;
+use crate::scalar::Scalar;
+
+/// A mean over batches that is the mean over their terms.
+#[derive(Clone, Default)]
+pub(super) struct Mean {
+    sum: f64,
+    terms: f64,
+}
+
+impl Mean {
+    fn add(&mut self, value: f64, terms: f64) {
+        self.sum += value * terms;
+        self.terms += terms;
+    }
+
+    /// Samples that all weigh nothing have the loss 0, as a batch of such has.
+    fn value(&self) -> f64 {
+        if self.terms == 0.0 { 0.0 } else { self.sum / self.terms }
+    }
+}
+
+impl<A: Scalar> Trainer<A> {
+    pub(super) fn evaluate_batches(&mut self, model: &dyn Layer<A>, data: &Dataset<A>) -> Result<Report> {
+        let mut means = self.begin_means();
+        let rows: Vec<usize> = (0..data.len()).collect();
+        for rows in rows.chunks(self.batch_size) {
+            let targets = Targets { losses: &self.losses, instead: None };
+            let batch = Batch { data, rows: Some(rows) };
+            let predictions = !self.metrics.is_empty();
+            let task = Task { model, targets, batch, purpose: Purpose::Evaluate, predictions };
+            let plan = task.plan(self.shards, self.threads);
+            self.pass.run(task, plan, &mut self.workers)?;
+            self.gather(plan.shards, rows.len(), &mut means)?;
+        }
+        Ok(Report { logs: self.logs(&means) })
+    }
+
+    /// Means and metrics that have seen nothing yet.
+    pub(super) fn begin_means(&mut self) -> Vec<Mean> {
+        self.metrics.iter_mut().for_each(|(_, metric)| metric.reset());
+        vec![Mean::default(); self.losses.len()]
+    }
+
+    /// Takes the losses and predictions of the last pass into means and metrics.
+    pub(super) fn gather(&mut self, shards: usize, rows: usize, means: &mut [Mean]) -> Result<()> {
+        for (output, mean) in means.iter_mut().enumerate() {
+            let (loss, denominator) = self.pass.losses(shards, output);
+            mean.add(loss.as_f64(), denominator.as_f64());
+        }
+        for (output, metric) in &mut self.metrics {
+            for number in 0..shards {
+                let rows = part(rows, shards, number);
+                let target = rows_of(&self.pass.gathered()[*output], rows.start, rows.end);
+                metric.update(self.pass.prediction(number, *output), &target, None)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The numbers with their names: the loss, the losses of several outputs, the metrics.
+    pub(super) fn logs(&self, means: &[Mean]) -> Logs {
+        let weighted = |(mean, (_, weight)): (&Mean, &(_, f64))| weight * mean.value();
+        let mut logs = vec![("loss".to_owned(), means.iter().zip(&self.losses).map(weighted).sum())];
+        if means.len() > 1 {
+            logs.extend(means.iter().enumerate().map(|(output, mean)| (format!("loss_{output}"), mean.value())));
+        }
+        for (output, metric) in &self.metrics {
+            let suffix = if means.len() > 1 { format!("_{output}") } else { String::new() };
+            logs.push((format!("{}{suffix}", metric.name()), metric.result()));
+        }
+        logs
+    }
+}

@@ -1,0 +1,143 @@
+//! What a pass is asked to do: for which samples and losses, and in how many pieces.
+
+use std::ops::Range;
+
+use crate::context::Context;
+use crate::data::Dataset;
+use crate::error::Result;
+use crate::layer::Layer;
+use crate::losses::Loss;
+use crate::model::rows_of;
+use crate::param::{Param, Visitor};
+use crate::scalar::Scalar;
+use crate::tensor::{Tensor, values, values_mut};
+
+/// Below so many floating-point operations a pass stays on the calling thread: a few tens of microseconds.
+const FORK_FROM: f64 = 4e6;
+
+/// One pass of a batch over a network.
+#[derive(Clone, Copy)]
+pub(super) struct Task<'t, A: Scalar> {
+    pub(super) model: &'t dyn Layer<A>,
+    pub(super) targets: Targets<'t, A>,
+    pub(super) batch: Batch<'t, A>,
+    pub(super) purpose: Purpose,
+    /// Whether somebody asks what the losses take the outputs for.
+    pub(super) predictions: bool,
+}
+
+impl<A: Scalar> Task<'_, A> {
+    /// In how many shards to cut the batch and how many threads to use, where `shards` is what the user fixed. The
+    /// number of shards must not depend on what the machine is busy with.
+    pub(super) fn plan(&self, shards: Option<usize>, threads: usize) -> Plan {
+        let rows = self.batch.len();
+        let worth_it = self.operations() >= FORK_FROM;
+        let automatic = if worth_it { threads } else { 1 };
+        let shards = shards.unwrap_or(automatic).min(rows);
+        let coupled = self.model.couples_samples() || self.targets.couple_samples();
+        let threads = match (coupled, worth_it) {
+            (true, _) => shards,
+            (false, true) => shards.min(threads),
+            (false, false) => 1,
+        };
+        Plan { shards, threads }
+    }
+
+    /// An estimate of the floating-point operations: every weight is used once at every position of every sample.
+    fn operations(&self) -> f64 {
+        let positions: usize = self.batch.data.inputs()[0].shape()[1..].iter().rev().skip(1).product();
+        let mut weights = 0;
+        self.model.visit(&mut Visitor::unnamed(&mut |_, param: &Param<A>| weights += param.len()));
+        self.purpose.operations() * weights as f64 * positions as f64 * self.batch.len() as f64
+    }
+}
+
+/// How a batch is shared out.
+#[derive(Clone, Copy)]
+pub(super) struct Plan {
+    pub(super) shards: usize,
+    pub(super) threads: usize,
+}
+
+/// The rows of shard `number` of `shards`: as even as can be.
+pub(super) fn part(rows: usize, shards: usize, number: usize) -> Range<usize> {
+    number * rows / shards..(number + 1) * rows / shards
+}
+
+/// The samples of a batch: all of a data set, or some rows of it.
+#[derive(Clone, Copy)]
+pub(super) struct Batch<'b, A: Scalar> {
+    pub(super) data: &'b Dataset<A>,
+    pub(super) rows: Option<&'b [usize]>,
+}
+
+impl<A: Scalar> Batch<'_, A> {
+    pub(super) fn len(&self) -> usize {
+        self.rows.map_or(self.data.len(), <[usize]>::len)
+    }
+
+    /// The row of the data set that is row `row` of the batch.
+    pub(super) fn sample(&self, row: usize) -> usize {
+        self.rows.and_then(|rows| rows.get(row).copied()).unwrap_or(row)
+    }
+
+    /// A part of a tensor of the data set: shared where the batch is the data set, gathered where it is some rows.
+    pub(super) fn take(&self, tensor: &Tensor<A>, part: Range<usize>, ctx: &mut Context<A>) -> Result<Tensor<A>> {
+        let Some(rows) = self.rows else { return Ok(rows_of(tensor, part.start, part.end)) };
+        let rows = &rows[part];
+        let mut shape = tensor.raw_dim();
+        shape[0] = rows.len();
+        let mut gathered = ctx.tensor(ndarray::Dimension::slice(&shape));
+        let source = values(tensor)?;
+        let width = source.len() / tensor.shape()[0];
+        for (place, &row) in values_mut(&mut gathered).chunks_exact_mut(width.max(1)).zip(rows) {
+            place.copy_from_slice(&source[row * width..(row + 1) * width]);
+        }
+        Ok(gathered)
+    }
+}
+
+/// What a pass is for.
+#[derive(Clone, Copy)]
+pub(super) enum Purpose {
+    /// Forward, losses, backward.
+    Train { seed: u64, step: u64 },
+    /// Forward and losses.
+    Evaluate,
+}
+
+impl Purpose {
+    /// A multiplication and an addition forward, and backward as many for either gradient.
+    fn operations(self) -> f64 {
+        match self {
+            Purpose::Train { .. } => 6.0,
+            Purpose::Evaluate => 2.0,
+        }
+    }
+
+    pub(super) fn is_training(self) -> bool {
+        matches!(self, Purpose::Train { .. })
+    }
+}
+
+/// The loss of each output and its share in the sum.
+#[derive(Clone, Copy)]
+pub(super) struct Targets<'t, A: Scalar> {
+    pub(super) losses: &'t [(Box<dyn Loss<A>>, f64)],
+    /// One that stands in for them all.
+    pub(super) instead: Option<&'t dyn Loss<A>>,
+}
+
+impl<'t, A: Scalar> Targets<'t, A> {
+    pub(super) fn of(&self, output: usize) -> (&'t dyn Loss<A>, f64) {
+        match self.instead {
+            Some(loss) => (loss, 1.0),
+            None => (&*self.losses[output].0, self.losses[output].1),
+        }
+    }
+
+    fn couple_samples(&self) -> bool {
+        self.instead.is_some_and(|loss| loss.couples_samples())
+            || self.losses.iter().any(|(loss, _)| loss.couples_samples())
+    }
+}
