@@ -982,3 +982,58 @@ fn a_layer_of_one_s_own_may_be_the_whole_network_and_lay_out_its_output_as_it_li
     assert_eq!((report.loss(), report.get("mean_absolute_error")), (0.0, Some(0.0)));
     Ok(())
 }
+
+/// The identity, which notes whether the gradient of its input was wanted.
+struct Asked(Arc<Mutex<Vec<bool>>>);
+
+impl Layer<f64> for Asked {
+    fn kind(&self) -> &str {
+        "Asked"
+    }
+
+    fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>> {
+        Ok(input.to_vec())
+    }
+
+    fn forward(&self, x: &Tensor<f64>, _: &mut Context<f64>) -> Result<Tensor<f64>> {
+        Ok(x.clone())
+    }
+
+    fn backward(
+        &self,
+        _: &Tensor<f64>,
+        _: &Tensor<f64>,
+        dy: &Tensor<f64>,
+        want_dx: bool,
+        _: &mut Context<f64>,
+    ) -> Result<Option<Tensor<f64>>> {
+        self.0.lock().expect("nobody panics with it").push(want_dx);
+        Ok(want_dx.then(|| dy.clone()))
+    }
+}
+
+#[test]
+fn a_gradient_that_nobody_asks_for_is_not_computed() -> Result<()> {
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let spy = || Asked(Arc::clone(&asked));
+    let mut model = Sequential::of().add(Dense::of(3)).add(spy()).add(Dense::of(2)).add(spy()).add(Dense::of(1));
+    let data = Dataset::new(&Array2::<f64>::ones((4, 2)), &Array2::<f64>::zeros((4, 1)))?;
+    let mut trainer = sgd(0.1);
+    trainer.step(&mut model, &data)?;
+    assert_eq!(*asked.lock().expect("nobody panics with it"), [true, true], "the first layer learns");
+    // Below the lowest layer that learns, backward is not called at all.
+    for layer in &mut model.layers_mut()[..3] {
+        layer.freeze();
+    }
+    asked.lock().expect("nobody panics with it").clear();
+    trainer.step(&mut model, &data)?;
+    assert_eq!(*asked.lock().expect("nobody panics with it"), []);
+    // A network whose first layer has no weights: its input's gradient is wanted by nobody.
+    let mut model = Sequential::of().add(spy()).add(Dense::of(1));
+    sgd(0.1).step(&mut model, &data)?;
+    assert_eq!(*asked.lock().expect("nobody panics with it"), []);
+    // Unless somebody asks.
+    model.input_gradient(&data.inputs()[0], |y| y.clone())?;
+    assert_eq!(*asked.lock().expect("nobody panics with it"), [true]);
+    Ok(())
+}
