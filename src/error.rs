@@ -41,7 +41,7 @@ pub enum Error {
         got: usize,
     },
     /// A layer was asked to work before its parameters were made.
-    #[error("used before it was built: call `build` on the model, or `fit`, which builds it from the data")]
+    #[error("used before it was built: call `initialize` on the model, or `fit`, which builds it from the data")]
     NotBuilt,
     /// A setting that cannot work.
     #[error("{name} must be {requirement}, got {got}")]
