@@ -237,6 +237,12 @@ fn a_value_among_many_samples_is_named_by_its_row_in_the_data() {
 }
 
 #[test]
+fn a_main_that_returns_an_error_shows_the_sentence() {
+    let error = classifier().predict(&x()).unwrap_err();
+    assert_eq!(format!("{error:?}"), error.to_string());
+}
+
+#[test]
 fn a_summary_for_samples_that_do_not_fit_names_the_layer() {
     let mut model = Sequential::new().add(Residual::new(Sequential::new().add(Dense::new(4)))).add(Dense::new(2));
     model.initialize(&[4], 0).unwrap();
