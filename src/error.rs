@@ -1,12 +1,15 @@
 //! What can go wrong, said so that the reader can find the place and mend it.
 
+use std::fmt;
 use std::path::PathBuf;
 
 /// The result of everything in this crate that a user's input can make fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Every error of this crate. Containers add where in the model it happened with [`Error::in_layer`].
-#[derive(Debug, thiserror::Error)]
+///
+/// `{:?}` prints the same sentence as `{}`: that is what a `main` that returns an error, and `unwrap`, show.
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// An error inside a model, with the place where it happened.
@@ -41,7 +44,7 @@ pub enum Error {
         got: usize,
     },
     /// A layer was asked to work before its parameters were made.
-    #[error("used before it was built: call `build` on the model, or `fit`, which builds it from the data")]
+    #[error("used before it was built: call `initialize` on the model, or `fit`, which builds it from the data")]
     NotBuilt,
     /// A setting that cannot work.
     #[error("{name} must be {requirement}, got {got}")]
@@ -118,6 +121,12 @@ pub enum Error {
     Custom(#[from] Box<dyn std::error::Error + Send + Sync>),
 }
 
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
 impl Error {
     /// An array of the wrong shape.
     pub fn shape(what: impl Into<String>, expected: impl Into<String>, got: &[usize]) -> Self {
@@ -147,7 +156,7 @@ impl Error {
     /// Adds the place in a model: containers call this for each child, from the inside out, so that the path reads
     /// from the outermost container to the layer that failed.
     #[must_use]
-    pub fn in_layer(self, name: impl std::fmt::Display, kind: &str) -> Self {
+    pub fn in_layer(self, name: impl fmt::Display, kind: &str) -> Self {
         match self {
             Error::Layer { path, kind, source } => Error::Layer { path: format!("{name}.{path}"), kind, source },
             other => Error::Layer { path: name.to_string(), kind: kind.to_owned(), source: Box::new(other) },

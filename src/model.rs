@@ -184,7 +184,7 @@ fn predict_rows<A: Scalar, L: Layer<A> + ?Sized>(model: &L, x: &Tensor<A>, ctx: 
     let mut whole: Option<Tensor<A>> = None;
     for start in (0..rows).step_by(PREDICT_ROWS) {
         let end = rows.min(start + PREDICT_ROWS);
-        let y = model.forward(&rows_of(x, start, end), ctx)?;
+        let y = model.forward(&rows_of(x, start, end), ctx).map_err(|error| error.map_sample(|row| start + row))?;
         let y = ctx.standard(y);
         let all = whole.get_or_insert_with(|| {
             let mut shape = y.raw_dim();

@@ -27,6 +27,7 @@ pub struct Summary {
     seen: HashSet<ParamId>,
     trainable: usize,
     fixed: usize,
+    unbuilt: bool,
 }
 
 impl Summary {
@@ -60,11 +61,12 @@ impl Summary {
         result
     }
 
-    /// Adds a layer: its type, output shapes, and for each parameter its identity, its number of values, and whether
-    /// it is trained.
+    /// Adds a layer: its type, output shapes, and for each parameter its identity, its number of values (0 before it
+    /// was built), and whether it is trained.
     pub fn add(&mut self, kind: &str, outputs: &[Vec<usize>], params: &[(ParamId, usize, bool)]) {
         let mut own = 0;
         for &(id, count, trainable) in params {
+            self.unbuilt |= count == 0;
             if self.seen.insert(id) {
                 own += count;
                 *(if trainable { &mut self.trainable } else { &mut self.fixed }) += count;
@@ -113,6 +115,26 @@ impl fmt::Display for Summary {
         }
         writeln!(f, "{rule}")?;
         let (trainable, fixed) = (self.trainable, self.fixed);
-        write!(f, "{} parameters, {} of them trainable", grouped(trainable + fixed), grouped(trainable))
+        write!(f, "{} parameters, {} of them trainable", grouped(trainable + fixed), grouped(trainable))?;
+        if self.unbuilt {
+            write!(f, "\nnot built yet: `initialize` or `fit` makes the parameters that are missing here")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::prelude::*;
+
+    #[test]
+    fn a_model_that_is_not_built_yet_says_so() -> Result<()> {
+        let mut model = Sequential::new().add(Dense::new(2)).add(Activation::Tanh);
+        let missing = "not built yet: `initialize` or `fit` makes the parameters that are missing here";
+        let summary = model.summary(&[3])?.to_string();
+        assert_eq!(summary.lines().rev().take(2).collect::<Vec<_>>(), [missing, "0 parameters, 0 of them trainable"]);
+        model.initialize(&[3], 0)?;
+        assert!(model.summary(&[3])?.to_string().ends_with("\n8 parameters, 8 of them trainable"));
+        Ok(())
     }
 }

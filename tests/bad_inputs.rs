@@ -189,8 +189,8 @@ fn settings_that_a_single_step_refuses_too() {
 
 #[test]
 fn a_network_that_is_used_before_it_is_built() {
-    let expected = "layer 0 (Dense): used before it was built: call `build` on the model, or `fit`, which builds it \
-                    from the data";
+    let expected = "layer 0 (Dense): used before it was built: call `initialize` on the model, or `fit`, which builds \
+                    it from the data";
     assert_eq!(message(classifier().predict(&x())), expected);
     assert_eq!(message(trainer().predict_proba(&classifier(), &x())), expected);
     assert_eq!(message(trainer().evaluate(&classifier(), (&x(), &labels()))), expected);
@@ -223,6 +223,32 @@ fn samples_that_are_none() {
     ] {
         assert_eq!(got, expected);
     }
+}
+
+#[test]
+fn a_value_among_many_samples_is_named_by_its_row_in_the_data() {
+    let mut model = Sequential::new().add(Embedding::new(10, 3)).add(Flatten::new());
+    model.initialize(&[2], 0).unwrap();
+    let mut ids = Array2::<usize>::zeros((600, 2));
+    ids[[500, 1]] = 10;
+    let expected = "layer 0 (Embedding): token id at [500, 1]: expected a whole number from 0 to 9, got 10";
+    assert_eq!(message(model.predict(&ids)), expected);
+    assert_eq!(message(trainer().evaluate(&model, (&ids, &Array1::<usize>::zeros(600)))), expected);
+}
+
+#[test]
+fn a_main_that_returns_an_error_shows_the_sentence() {
+    let error = classifier().predict(&x()).unwrap_err();
+    assert_eq!(format!("{error:?}"), error.to_string());
+}
+
+#[test]
+fn a_summary_for_samples_that_do_not_fit_names_the_layer() {
+    let mut model = Sequential::new().add(Residual::new(Sequential::new().add(Dense::new(4)))).add(Dense::new(2));
+    model.initialize(&[4], 0).unwrap();
+    let expected = "layer 0.body.0 (Dense): input: expected 4 features on the last axis, got shape [5]";
+    assert_eq!(message(model.summary(&[5])), expected);
+    assert_eq!(message(model.summary(&[4])), "no error");
 }
 
 #[test]

@@ -210,7 +210,7 @@ fn what_a_layer_depends_on_is_checked_in_use() -> Result<()> {
 
 #[test]
 fn unbuilt_layers_say_so_with_their_place() {
-    let message = "used before it was built: call `build` on the model, or `fit`, which builds it from the data";
+    let message = "used before it was built: call `initialize` on the model, or `fit`, which builds it from the data";
     let alone: [Box<dyn Layer>; 4] =
         [boxed(Dense::new(2)), boxed(BatchNormalization::new()), boxed(Embedding::new(4, 2)), boxed(SimpleRnn::new(2))];
     for layer in alone {

@@ -104,8 +104,14 @@ fn layers() -> Result<Vec<Piece>> {
         add("BatchNormalization", piece("", BatchNormalization::new(), &x))?;
         add("Flatten", piece("", Flatten::new(), &x))?;
         add("Residual", piece("", Residual::new(Dense::new(shape[rank - 1])), &x))?;
+        for axis in 1..rank {
+            add(&format!("merges along axis {axis}"), piece("", merges(axis), &x))?;
+        }
     }
     pieces.push(piece("Reshape", Reshape::new([3, -1]), &wave(&[BATCH, 12]))?);
+    pieces.push(piece("Reshape to rank 4", Reshape::new([3, 2, -1]), &wave(&[BATCH, 12]))?);
+    pieces.push(piece("Reshape from rank 4", Reshape::new([10, -1]), &wave(&[BATCH, 3, 4, 5]))?);
+    pieces.push(piece("Embedding to rank 4", Embedding::new(20, 4), &ids(&[BATCH, 3, 2], 20))?);
     pieces.push(piece("Embedding", Embedding::new(20, 4), &ids(&[BATCH, 3], 20))?);
     pieces.push(piece("SimpleRnn", SimpleRnn::new(5), &wave(&[BATCH, 4, 3]))?);
     pieces.push(piece("SimpleRnn sequences", SimpleRnn::new(5).return_sequences(), &wave(&[BATCH, 4, 3]))?);
@@ -114,6 +120,16 @@ fn layers() -> Result<Vec<Piece>> {
     pieces.push(piece("Graph", branches(), &wave(&[BATCH, 4]))?);
     pieces.push(piece("nested", nested(), &ids(&[BATCH, 6], 20))?);
     Ok(pieces)
+}
+
+/// Both merges, the second along an axis.
+fn merges(axis: usize) -> Graph {
+    let mut graph = Graph::new();
+    let x = graph.input();
+    let y = graph.add(Activation::Tanh, x);
+    let sum = graph.merge(Add::new(), &[x, y, x]);
+    let both = graph.merge(Concatenate::new(axis as isize), &[sum, x, y]);
+    graph.outputs(&[both])
 }
 
 /// A graph with a shared layer, both merges, and a branch that no output reaches.

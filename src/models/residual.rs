@@ -156,10 +156,11 @@ impl<A: Scalar> Layer<A> for Residual<A> {
     }
 
     fn summarize(&self, inputs: &[Vec<usize>], summary: &mut Summary) -> Result<()> {
-        summary.scope("body", |summary| self.body.summarize(inputs, summary))?;
-        match &self.projection {
-            Some(layer) => summary.scope("projection", |summary| layer.summarize(inputs, summary)),
-            None => Ok(()),
-        }
+        let mut child = |name: &str, layer: &dyn Layer<A>| {
+            let added = summary.scope(name, |summary| layer.summarize(inputs, summary));
+            added.map_err(|error| error.in_layer(name, layer.kind()))
+        };
+        child("body", &*self.body)?;
+        self.projection.as_deref().map_or(Ok(()), |layer| child("projection", layer))
     }
 }

@@ -2,7 +2,7 @@ use serde_json::{Value, json};
 
 use super::{child_backward, child_forward, learns};
 use crate::context::Context;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::initializers::Init;
 use crate::layer::{Layer, Needs};
 use crate::param::{Param, Visitor};
@@ -178,8 +178,9 @@ impl<A: Scalar> Layer<A> for Sequential<A> {
     fn summarize(&self, inputs: &[Vec<usize>], summary: &mut Summary) -> Result<()> {
         let mut shapes = inputs.to_vec();
         for (number, layer) in self.layers.iter().enumerate() {
-            summary.scope(number, |summary| layer.summarize(&shapes, summary))?;
-            shapes = layer.output_shapes(&shapes).map_err(|error| error.in_layer(number, layer.kind()))?;
+            let place = |error: Error| error.in_layer(number, layer.kind());
+            summary.scope(number, |summary| layer.summarize(&shapes, summary)).map_err(place)?;
+            shapes = layer.output_shapes(&shapes).map_err(place)?;
         }
         Ok(())
     }
