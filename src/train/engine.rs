@@ -1,5 +1,6 @@
 //! From gradients to new weights: sum over shards, clipping, decay, and the optimizer's rule, in one sweep.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::workers::{Chunk, Chunks, MOST_SLOTS, SliceTable, Slices, Workers};
@@ -8,7 +9,7 @@ use crate::gradients::{Binding, Gradients};
 use crate::kernels::{elementwise, reduce, update};
 use crate::layer::Layer;
 use crate::optimizers::{Decay, Optimizer, Step};
-use crate::param::{Param, Visitor};
+use crate::param::{Param, ParamId, Visitor};
 use crate::scalar::Scalar;
 use crate::tensor::Tensor;
 
@@ -32,10 +33,18 @@ pub(super) struct Engine<A: Scalar> {
     slots: Vec<Vec<A>>,
     /// The updates that each weight has had: bias corrections count these.
     ages: Vec<u64>,
+    /// Slots and ages of weights of the model that are frozen now.
+    resting: HashMap<ParamId, History<A>>,
     /// Steps taken.
     step: u64,
     table: SliceTable<A>,
     ties: Ties<A>,
+}
+
+/// What the optimizer remembers of a weight.
+struct History<A> {
+    age: u64,
+    slots: Vec<Vec<A>>,
 }
 
 impl<A: Scalar> Engine<A> {
@@ -48,6 +57,7 @@ impl<A: Scalar> Engine<A> {
             chunks: Chunks::default(),
             slots: Vec::new(),
             ages: Vec::new(),
+            resting: HashMap::new(),
             step: 0,
             table: SliceTable::new(),
             ties: Ties::default(),
@@ -88,32 +98,44 @@ impl<A: Scalar> Engine<A> {
         Ok(())
     }
 
-    /// Takes on the trainable weights of a model. Weights that it was bound to until now keep their slots and ages, all
-    /// others begin with none: those of another model, and those that were frozen for a while. A model of which it
-    /// knows no weight begins at step 1.
+    /// Takes on the trainable weights of a model. Weights that it knows go on with their slots and ages, also after they
+    /// were frozen for a while; those that have left the model are forgotten. A model of which it knows no weight begins
+    /// at step 1.
     pub(super) fn bind(&mut self, model: &dyn Layer<A>) -> Arc<Binding> {
+        let mut known = self.known_of(model);
+        if known.is_empty() {
+            self.step = 0;
+        }
         let binding = Binding::of(model);
         let mut slots: Vec<Vec<A>> = self.rule.slots().iter().map(|_| vec![A::zero(); binding.len()]).collect();
         let mut ages = vec![0; binding.spans.len()];
-        let mut known = false;
         for (age, span) in ages.iter_mut().zip(&binding.spans) {
-            let Some(at) = self.binding.position(span.id) else { continue };
-            let before = &self.binding.spans[at].range;
-            if before.len() == span.range.len() {
-                known = true;
-                *age = self.ages[at];
-                for (new, old) in slots.iter_mut().zip(&self.slots) {
-                    new[span.range.clone()].copy_from_slice(&old[before.clone()]);
+            let Some(history) = known.remove(&span.id) else { continue };
+            if history.slots.iter().all(|slot| slot.len() == span.range.len()) {
+                *age = history.age;
+                for (new, old) in slots.iter_mut().zip(&history.slots) {
+                    new[span.range.clone()].copy_from_slice(old);
                 }
             }
         }
-        if !known {
-            self.step = 0;
-        }
+        self.resting = known;
         self.chunks = Chunks::cut(binding.spans.iter().map(|span| span.range.len()), CHUNK);
         (self.slots, self.ages, self.bound) = (slots, ages, true);
         self.binding = Arc::new(binding);
         Arc::clone(&self.binding)
+    }
+
+    /// What is known of the weights of a model, whether they are trained now or rest.
+    fn known_of(&mut self, model: &dyn Layer<A>) -> HashMap<ParamId, History<A>> {
+        let mut all = std::mem::take(&mut self.resting);
+        for (span, &age) in self.binding.spans.iter().zip(&self.ages) {
+            let slots = self.slots.iter().map(|slot| slot[span.range.clone()].to_vec()).collect();
+            all.insert(span.id, History { age, slots });
+        }
+        let mut known = HashMap::new();
+        let mut keep = |_: &str, param: &Param<A>| known.extend(all.remove_entry(&param.id()));
+        model.visit(&mut Visitor::unnamed(&mut keep));
+        known
     }
 
     /// Whether it is bound to the model's weights as they are now.
