@@ -23,6 +23,15 @@ pub enum Error {
         #[source]
         source: Box<Error>,
     },
+    /// An error with the part of a larger whole in which it happened: `output 1 (MeanSquaredError)`, `validation data`.
+    #[error("{place}: {source}")]
+    Within {
+        /// The part.
+        place: String,
+        /// What happened there.
+        #[source]
+        source: Box<Error>,
+    },
     /// An array has another shape than the one that is needed. Axis 0 of a batch is the sample.
     #[error("{what}: expected {expected}, got shape {got:?}")]
     Shape {
@@ -153,6 +162,12 @@ impl Error {
         Error::Custom(message.into().into())
     }
 
+    /// Adds the part of a larger whole in which it happened.
+    #[must_use]
+    pub fn within(self, place: impl Into<String>) -> Self {
+        Error::Within { place: place.into(), source: Box::new(self) }
+    }
+
     /// Adds the place in a model: containers call this for each child, from the inside out, so that the path reads
     /// from the outermost container to the layer that failed.
     #[must_use]
@@ -176,6 +191,7 @@ impl Error {
             Error::Layer { path, kind, source } => {
                 Error::Layer { path, kind, source: Box::new(source.map_sample(row)) }
             }
+            Error::Within { place, source } => Error::Within { place, source: Box::new(source.map_sample(row)) },
             other => other,
         }
     }
@@ -183,7 +199,7 @@ impl Error {
     /// The error itself, without the place in the model.
     pub fn root(&self) -> &Error {
         match self {
-            Error::Layer { source, .. } => source.root(),
+            Error::Layer { source, .. } | Error::Within { source, .. } => source.root(),
             other => other,
         }
     }

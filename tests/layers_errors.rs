@@ -378,9 +378,15 @@ fn graphs_that_are_none_are_refused() -> Result<()> {
     let y = graph.add(Dense::new(2), x);
     let mut model = Sequential::new().add(graph.outputs(&[x, y]));
     let error = model.initialize(&[3], 0).unwrap_err().to_string();
-    assert_eq!(error, "layer 0 (Graph): outputs of a graph used as one layer: expected length 1, got 2");
+    assert_eq!(
+        error,
+        "layer 0 (Graph): graph: it has 2 outputs and is used as if it had one: `predict_all` gives them all"
+    );
     let error = model.predict(&zeros(&[2, 3])).unwrap_err().to_string();
-    assert_eq!(error, "layer 0 (Graph): outputs of a graph used as one layer: expected length 1, got 2");
+    assert_eq!(
+        error,
+        "layer 0 (Graph): graph: it has 2 outputs and is used as if it had one: `predict_all` gives them all"
+    );
 
     let merged = {
         let mut graph = Graph::new();

@@ -1037,3 +1037,57 @@ fn a_gradient_that_nobody_asks_for_is_not_computed() -> Result<()> {
     assert_eq!(*asked.lock().expect("nobody panics with it"), [true]);
     Ok(())
 }
+
+#[test]
+fn what_is_wrong_with_the_second_output_or_the_validation_data_says_so() -> Result<()> {
+    let mut graph = Graph::new();
+    let x = graph.input();
+    let (a, b) = (graph.add(Dense::new(2), x), graph.add(Dense::new(1), x));
+    let mut model = graph.outputs(&[a, b]);
+    let tensor = |shape: &[usize]| Tensor::<f32>::zeros(ndarray::IxDyn(shape));
+    let data = Dataset::of_tensors(vec![tensor(&[6, 3])], vec![tensor(&[6]), tensor(&[6, 4])])?;
+    let error = softmax().output(MeanSquaredError::new(), 1.0).step(&mut model, &data).unwrap_err().to_string();
+    assert!(error.starts_with("output 1 (MeanSquaredError): target: expected shape [6, 1]"), "{error}");
+
+    let (x, y) = (Array2::<f32>::zeros((6, 3)), Array1::<usize>::zeros(6));
+    let mut trainer = softmax().validation_data((&Array2::<f32>::zeros((6, 4)), &y))?;
+    let error = trainer.fit(&mut classifier(), (&x, &y)).unwrap_err().to_string();
+    assert_eq!(error, "validation data: layer 0 (Dense): input: expected 3 features on the last axis, got shape [4]");
+    Ok(())
+}
+
+#[test]
+fn a_stratified_validation_split_takes_the_users_word_that_these_are_classes() -> Result<()> {
+    let x = Array2::<f32>::from_shape_fn((40, 2), |(i, j)| (i * (j + 1)) as f32 / 40.0);
+    let y: Array2<usize> = Array2::from_shape_fn((40, 1), |(i, _)| [0, 50, 100, 150][i % 4]);
+    let mut trainer = Trainer::new(MeanSquaredError::new(), Sgd::new(1e-6))
+        .validation_split(ValidationSplit::Stratified(0.2))
+        .progress(Progress::Silent);
+    let mut model = Sequential::new().add(Dense::new(1));
+    let history = trainer.fit(&mut model, (&x, &y))?;
+    assert!(history.warnings().is_empty());
+    Ok(())
+}
+
+#[test]
+fn metrics_of_one_name_and_a_validation_loss_that_is_no_number_are_told_apart_and_told() -> Result<()> {
+    let (x, y) = (Array2::<f32>::ones((8, 3)), Array1::<usize>::zeros(8));
+    let mut bad = x.clone();
+    bad[[0, 0]] = f32::NAN;
+    let mut trainer = Trainer::new(BinaryCrossEntropy::new(), Sgd::new(0.1))
+        .validation_data((&bad, &y))?
+        .epochs(3)
+        .progress(Progress::Silent);
+    let history = trainer.fit(&mut Sequential::new().add(Dense::new(1)), (&x, &y))?;
+    assert_eq!(history.warnings(), ["validation data: the loss is NaN after epoch 1"]);
+
+    let mut trainer = softmax().metric(ConfusionMatrix::new());
+    let report = {
+        let mut model = classifier();
+        trainer.fit(&mut model, (&x, &y))?;
+        trainer.evaluate(&model, (&x, &y))?
+    };
+    let names: Vec<&str> = report.values().iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["loss", "accuracy", "accuracy_2"]);
+    Ok(())
+}

@@ -75,8 +75,18 @@ impl<A: Scalar> Trainer<A> {
         }
         for (output, metric) in &self.metrics {
             let suffix = if means.len() > 1 { format!("_{output}") } else { String::new() };
-            logs.push((format!("{}{suffix}", metric.name()), metric.result()));
+            let name = unused_name(&logs, format!("{}{suffix}", metric.name()));
+            logs.push((name, metric.result()));
         }
         logs
     }
+}
+
+/// The name, or the name with the lowest number behind it that none has yet: two metrics may be of one kind.
+fn unused_name(logs: &Logs, name: String) -> String {
+    let taken = |name: &str| logs.iter().any(|(has, _)| has == name);
+    if !taken(&name) {
+        return name;
+    }
+    (2..).map(|number| format!("{name}_{number}")).find(|name| !taken(name)).unwrap_or(name)
 }

@@ -1,6 +1,7 @@
 //! A training run: epochs over shuffled batches, validation, callbacks.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use rand::seq::SliceRandom;
@@ -9,11 +10,14 @@ use super::callbacks::{Callback, Event, ProgressReport};
 use super::history::{Epoch, History, Logs};
 use super::task::{Batch, Targets, Task};
 use super::trainer::{Trainer, Validation};
-use crate::data::Dataset;
+use crate::data::{Dataset, ValidationSplit};
 use crate::error::{Error, Result};
 use crate::layer::Layer;
 use crate::scalar::Scalar;
 use crate::seed::{Stream, stream};
+
+/// The part of the data that errors and warnings name.
+const VALIDATION: &str = "validation data";
 
 /// The samples to train on, and those to validate on.
 struct Samples<'s, A: Scalar> {
@@ -38,6 +42,14 @@ struct Run<'r, A: Scalar> {
 }
 
 impl<A: Scalar> Run<'_, A> {
+    /// A validation loss that is no number stops nothing, but is said, once.
+    fn note_validation(&mut self, loss: f64) {
+        let said = self.history.warnings.iter().any(|warning| warning.starts_with(VALIDATION));
+        if !loss.is_finite() && !said {
+            self.history.warnings.push(format!("{VALIDATION}: the loss is {loss} after epoch {}", self.epoch));
+        }
+    }
+
     /// Whether no callback has ended the epoch before its last batch.
     fn is_epoch_complete(&self) -> bool {
         !self.stop || self.batch == self.batches
@@ -52,7 +64,7 @@ impl<A: Scalar> Trainer<A> {
         let progress = ProgressReport::new(self.progress);
         self.prepare(model, training)?;
         if let Some(held_back) = held_back {
-            self.check_held_back(model, held_back)?;
+            self.check_held_back(model, held_back).map_err(|error| error.within(VALIDATION))?;
         }
         let mut order: Vec<usize> = (0..training.len()).collect();
         let shards = self.shards_of_a_full_batch(model, training, &order);
@@ -80,7 +92,9 @@ impl<A: Scalar> Trainer<A> {
             Validation::None => Ok(whole(None)),
             Validation::Data(held_back) => Ok(whole(Some(Cow::Owned(held_back.clone())))),
             Validation::Split(split) => {
-                let labels = data.labels().filter(|labels| looks_like_classes(labels));
+                // Whoever asks for a stratified split says that these are classes.
+                let asked = matches!(split, ValidationSplit::Stratified(_));
+                let labels = data.labels().filter(|labels| asked || looks_like_classes(labels));
                 let parts = split.indices(data.len(), labels.as_deref(), self.seed)?;
                 let held_back = Some(Cow::Owned(data.rows(&parts.validation)?));
                 let training = Cow::Owned(data.rows(&parts.train)?);
@@ -120,7 +134,8 @@ impl<A: Scalar> Trainer<A> {
             let begun = Instant::now();
             let mut logs = self.run_batches(&mut run, order)?;
             if let Some(held_back) = run.held_back.filter(|_| run.is_epoch_complete()) {
-                let report = self.evaluate(run.model, held_back)?;
+                let report = self.evaluate(run.model, held_back).map_err(|error| error.within(VALIDATION))?;
+                run.note_validation(report.loss());
                 logs.extend(report.logs.into_iter().map(|(name, value)| (format!("val_{name}"), value)));
             }
             let rate = self.engine.rule().schedule().rate(self.engine.step().saturating_sub(1));
@@ -184,8 +199,8 @@ impl<A: Scalar> Trainer<A> {
     }
 }
 
-/// Whether whole numbers are likely to be classes: few different ones, counted from 0. Counts and prices are not.
+/// Whether whole numbers are likely to be classes: few different ones. Counts and prices are not.
 fn looks_like_classes(labels: &[usize]) -> bool {
-    let classes = labels.iter().max().map_or(0, |&most| most.saturating_add(1));
+    let classes = labels.iter().collect::<BTreeSet<_>>().len();
     classes <= 1000 && 2 * classes <= labels.len()
 }

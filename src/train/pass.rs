@@ -193,7 +193,8 @@ impl<A: Scalar> Pass<A> {
         let weights = weights.map(values).transpose()?;
         for (number, target) in self.gathered.iter().enumerate() {
             let (loss, _) = targets.of(number);
-            self.denominators.push(loss.denominator(&self.output_shapes[number], target, weights)?);
+            let denominator = loss.denominator(&self.output_shapes[number], target, weights);
+            self.denominators.push(denominator.map_err(|error| targets.place(error, number))?);
         }
         Ok(())
     }

@@ -141,8 +141,8 @@ impl<A: Scalar> Shard<A> {
             let (loss, weight) = job.task.targets.of(number);
             let target = rows_of(&job.gathered[number], rows.start, rows.end);
             let samples = Samples { weights, scale: scale(job.denominators[number]) };
-            let (value, gradient) =
-                loss.compute(output, &target, samples, job.task.purpose.is_training(), &mut self.ctx)?;
+            let computed = loss.compute(output, &target, samples, job.task.purpose.is_training(), &mut self.ctx);
+            let (value, gradient) = computed.map_err(|error| job.task.targets.place(error, number))?;
             self.losses.push(value);
             let gradient = gradient.map(|gradient| weighed(gradient, weight, output, loss, &mut self.ctx));
             self.gradients.push(gradient.transpose()?);

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::context::Context;
 use crate::data::Dataset;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::layer::Layer;
 use crate::losses::Loss;
 use crate::model::rows_of;
@@ -129,6 +129,14 @@ pub(super) struct Targets<'t, A: Scalar> {
 }
 
 impl<'t, A: Scalar> Targets<'t, A> {
+    /// Adds which output an error is about, where there are several.
+    pub(super) fn place(&self, error: Error, output: usize) -> Error {
+        if self.losses.len() == 1 {
+            return error;
+        }
+        error.within(format!("output {output} ({})", self.of(output).0.kind()))
+    }
+
     pub(super) fn of(&self, output: usize) -> (&'t dyn Loss<A>, f64) {
         match self.instead {
             Some(loss) => (loss, 1.0),

@@ -43,7 +43,7 @@ impl<A: Scalar> Layer<A> for Graph<A> {
         self.forward_all(std::slice::from_ref(x), &mut ys, ctx)?;
         let (count, y) = (ys.len(), ys.pop());
         ctx.recycle_list(ys);
-        y.filter(|_| count == 1).ok_or_else(|| Error::length("outputs of a graph used as one layer", 1, count))
+        y.filter(|_| count == 1).ok_or_else(|| several(count))
     }
 
     fn backward(
@@ -216,5 +216,9 @@ fn node_shapes(
 
 fn one(mut shapes: Vec<Vec<usize>>) -> Result<Vec<usize>> {
     let count = shapes.len();
-    shapes.pop().filter(|_| count == 1).ok_or_else(|| Error::length("outputs of a graph used as one layer", 1, count))
+    shapes.pop().filter(|_| count == 1).ok_or_else(|| several(count))
+}
+
+fn several(outputs: usize) -> Error {
+    Error::Graph(format!("it has {outputs} outputs and is used as if it had one: `predict_all` gives them all"))
 }
