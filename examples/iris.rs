@@ -8,13 +8,15 @@
 //! Its published run had 29 of 30 flowers right (0.9667). One run on 30 flowers says little, so this trains it over 20
 //! stratified splits, four times five folds, and prints the mean and the spread too. Two choices beside the network:
 //! the four measurements are centred but not divided by their deviations, because all are centimetres and the petals
-//! vary most for a reason; and a weight decay, because 4,675 weights learn 108 flowers by heart.
+//! vary most for a reason; and a weight decay, because 4,675 weights learn 108 flowers by heart. Both were chosen on
+//! folds of the same 150 flowers; what plain Adam comes to is printed too.
 
 use layerwise::data::{LabelEncoder, Split, StandardScaler, StratifiedKFold, Table, take};
 use layerwise::prelude::*;
 use ndarray::{Array1, Array2};
 
 const PUBLISHED_ACCURACY: f64 = 0.9667;
+const WEIGHT_DECAY: f64 = 0.03;
 const FOLDS: usize = 5;
 const REPEATS: u64 = 4;
 const FEATURES: [&str; 4] = ["sepal_length", "sepal_width", "petal_length", "petal_width"];
@@ -37,8 +39,8 @@ fn network() -> Sequential {
         .add(Dense::new(3)) // logits: the softmax is in the loss
 }
 
-fn trainer(seed: u64) -> Trainer {
-    Trainer::new(SoftmaxCrossEntropy::new(), Adam::new(1e-3).weight_decay(0.03))
+fn trainer(decay: f64, seed: u64) -> Trainer {
+    Trainer::new(SoftmaxCrossEntropy::new(), Adam::new(1e-3).weight_decay(decay))
         .metric(Accuracy::new())
         .validation_split(ValidationSplit::Stratified(0.1))
         .epochs(200)
@@ -53,6 +55,7 @@ fn run(
     species: &Array1<usize>,
     classes: &[String],
     split: &Split,
+    decay: f64,
     seed: u64,
 ) -> Result<(Sequential, History, ConfusionMatrix)> {
     let mut scaler = StandardScaler::new().with_std(false);
@@ -61,7 +64,7 @@ fn run(
     let test_x = scaler.transform(&take(x, &split.test)?)?;
 
     let mut model = network();
-    let mut trainer = trainer(seed);
+    let mut trainer = trainer(decay, seed);
     let history = trainer.fit(&mut model, (&train_x, &take(species, &split.train)?))?;
 
     let mut matrix = ConfusionMatrix::new().class_names(classes);
@@ -89,17 +92,21 @@ fn main() -> Result<()> {
     }
 
     let (seed, first) = &splits[0];
-    let (model, history, matrix) = run(&x, &species, &classes, first, *seed)?;
+    let (model, history, matrix) = run(&x, &species, &classes, first, WEIGHT_DECAY, *seed)?;
     println!("\n{}\n", model.summary(&[FEATURES.len()])?);
     println!("{}\n", EveryTwentieth(&history));
     println!("Test of the first split:\n\n{matrix}\n\n{}", matrix.report());
 
     let begun = std::time::Instant::now();
-    let accuracies = splits
-        .iter()
-        .map(|(seed, split)| run(&x, &species, &classes, split, *seed).map(|(_, _, matrix)| matrix.result()))
-        .collect::<Result<Vec<_>>>()?;
-    let (mean, deviation) = mean_and_deviation(&accuracies);
+    let over_all = |decay: f64| -> Result<(f64, f64)> {
+        let accuracies = splits
+            .iter()
+            .map(|(seed, split)| run(&x, &species, &classes, split, decay, *seed).map(|(_, _, matrix)| matrix.result()))
+            .collect::<Result<Vec<_>>>()?;
+        Ok(mean_and_deviation(&accuracies))
+    };
+    let (plain, (mean, deviation)) = (over_all(0.0)?, over_all(WEIGHT_DECAY)?);
+    println!("Without weight decay: {:.4} ± {:.4}", plain.0, plain.1);
     println!(
         "Test accuracy over {} stratified splits: {mean:.4} ± {deviation:.4} (published run: {PUBLISHED_ACCURACY}), \
          in {:.2} s",
