@@ -74,6 +74,9 @@ pub(crate) fn gemm<A: Real>(
     row_stride: usize,
     bias: Option<&[A]>,
 ) {
+    if small::is_row(&a, &b) {
+        return small::row(a.data, b, beta, c, bias);
+    }
     let wide = b.columns - small::thin_columns(&a, &b);
     if wide == b.columns {
         return wide_gemm(a, b, beta, c, row_stride, bias);
@@ -192,6 +195,8 @@ mod tests {
         for (m, k, n) in [
             (1, 1, 1),
             (1, 5, 7),
+            (1, 64, 64),
+            (1, 30, 150),
             (3, 4, 1),
             (4, 3, 2),
             (5, 64, 9),
