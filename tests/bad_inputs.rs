@@ -48,7 +48,10 @@ fn samples_that_do_not_fit_the_network() {
     let expected = "layer 0 (Dense): input: expected 4 features on the last axis, got shape [6, 3]";
     assert_eq!(message(built().predict(&narrow)), expected);
     let validated = trainer().validation_data((&narrow, &labels())).unwrap().fit(&mut built(), (&x(), &labels()));
-    assert_eq!(message(validated), "layer 0 (Dense): input: expected 4 features on the last axis, got shape [3]");
+    assert_eq!(
+        message(validated),
+        "validation data: layer 0 (Dense): input: expected 4 features on the last axis, got shape [3]"
+    );
 }
 
 #[test]
@@ -296,7 +299,7 @@ fn inputs_of_a_network_with_two_of_them() {
         ),
         (
             message(two_losses().validation_data(&one_target).unwrap().fit(&mut build(), &two_targets)),
-            "targets of the validation data against outputs of the model: expected length 2, got 1",
+            "validation data: targets against outputs of the model: expected length 2, got 1",
         ),
         (
             message(two_losses().step_with(&mut model, &two_targets, &MeanSquaredError::new())),

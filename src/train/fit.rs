@@ -108,7 +108,7 @@ impl<A: Scalar> Trainer<A> {
         self.check_outputs(model, held_back)?;
         let (wants, has) = (self.losses.len(), held_back.targets().len());
         if wants != has {
-            return Err(Error::length("targets of the validation data against outputs of the model", wants, has));
+            return Err(Error::length("targets against outputs of the model", wants, has));
         }
         Ok(())
     }
