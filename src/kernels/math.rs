@@ -1,16 +1,17 @@
 //! exp, tanh and erf as straight-line arithmetic, which compilers turn into vector code.
 
 use std::cell::Cell;
+use std::thread::LocalKey;
 
 use num_traits::{Float, FromPrimitive, NumAssign};
+
+use super::vector::Vectors;
 
 /// What the kernels need of a number type: arithmetic, and functions without branches or calls.
 ///
 /// `f32` and `f64` have it; every function is within 2 units in the last place of the true value, and NaN flows
 /// through each.
-pub trait Real:
-    Float + FromPrimitive + NumAssign + Default + Send + Sync + gemmkit::GemmScalar + gemmkit::FusedScalar + 'static
-{
+pub trait Real: Float + FromPrimitive + NumAssign + Default + Send + Sync + Vectors + 'static {
     /// The type's name as users write it.
     const NAME: &'static str;
 
@@ -36,9 +37,9 @@ pub trait Real:
     #[doc(hidden)]
     fn fast_erf<const FMA: bool>(self) -> Self;
 
-    /// Runs `inside` with memory of this thread's own, whatever is in it.
+    /// This thread's memory for kernels that need some for a while.
     #[doc(hidden)]
-    fn with_scratch<R>(length: usize, inside: impl FnOnce(&mut [Self]) -> R) -> R;
+    fn spare() -> &'static LocalKey<Cell<Vec<Self>>>;
 }
 
 /// The functions of one float type.
@@ -139,18 +140,11 @@ macro_rules! float_functions {
                 erf::$module::<FMA>(self)
             }
 
-            fn with_scratch<R>(length: usize, inside: impl FnOnce(&mut [Self]) -> R) -> R {
+            fn spare() -> &'static LocalKey<Cell<Vec<Self>>> {
                 thread_local! {
-                    static SCRATCH: Cell<Vec<$float>> = const { Cell::new(Vec::new()) };
+                    static SPARE: Cell<Vec<$float>> = const { Cell::new(Vec::new()) };
                 }
-                // Taken out while it is in use, so that a use within a use has memory of its own.
-                let mut scratch = SCRATCH.take();
-                if scratch.len() < length {
-                    scratch.resize(length, 0.0);
-                }
-                let result = inside(&mut scratch[..length]);
-                SCRATCH.set(scratch);
-                result
+                &SPARE
             }
         }
     };

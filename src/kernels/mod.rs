@@ -8,10 +8,11 @@ pub(crate) mod loss;
 mod math;
 mod peak;
 pub(crate) mod reduce;
+mod scratch;
 pub(crate) mod simd;
-mod small;
 mod transpose;
 pub(crate) mod update;
+mod vector;
 
 pub use gemm::matmul;
 pub use math::Real;

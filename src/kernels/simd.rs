@@ -7,7 +7,7 @@
 use std::sync::atomic::{AtomicU8, Ordering};
 
 /// The widest instruction set that this processor and system can run.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 #[repr(u8)]
 pub(crate) enum Level {
     /// What the compilation target guarantees.
@@ -97,3 +97,43 @@ macro_rules! simd {
     };
 }
 pub(crate) use simd;
+
+/// Writes a function that calls another, generic over the registers it works with, for the given instruction set or
+/// the best one below it that the machine has.
+///
+/// The other one must be `#[inline(always)]`, as must be all that it calls in its loops.
+macro_rules! by_level {
+    ($(#[$meta:meta])* $vis:vis fn $name:ident<$A:ident>($($arg:ident: $ty:ty),* $(,)?) = $body:ident) => {
+        $(#[$meta])*
+        $vis fn $name<$A: $crate::kernels::Real>(level: $crate::kernels::simd::Level, $($arg: $ty),*) {
+            #[cfg(target_arch = "x86_64")]
+            {
+                use $crate::kernels::simd::Level;
+
+                #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")]
+                fn avx512<$A: $crate::kernels::Real>($($arg: $ty),*) {
+                    // SAFETY: the function has the instruction set.
+                    unsafe { $body::<$A::Avx512>($($arg),*) }
+                }
+
+                #[target_feature(enable = "avx2,fma")]
+                fn avx2<$A: $crate::kernels::Real>($($arg: $ty),*) {
+                    // SAFETY: the function has the instruction set.
+                    unsafe { $body::<$A::Avx2>($($arg),*) }
+                }
+
+                match level.min($crate::kernels::simd::level()) {
+                    // SAFETY: not above what `level` has detected, and that has every feature that `avx512` enables.
+                    Level::Avx512 => return unsafe { avx512::<$A>($($arg),*) },
+                    // SAFETY: as above.
+                    Level::Avx2 => return unsafe { avx2::<$A>($($arg),*) },
+                    Level::Baseline => {}
+                }
+            }
+            let _ = level;
+            // SAFETY: every machine has these registers.
+            unsafe { $body::<$A::Plain>($($arg),*) }
+        }
+    };
+}
+pub(crate) use by_level;

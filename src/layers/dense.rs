@@ -5,7 +5,7 @@ use super::{Activation, check_batch, check_features, features};
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::initializers::{Init, Initializer};
-use crate::kernels::gemm::{Matrix, gemm};
+use crate::kernels::gemm::{Ending, Matrix, gemm};
 use crate::kernels::reduce::add_columns;
 use crate::layer::{Layer, Needs};
 use crate::param::{Param, Visitor};
@@ -103,7 +103,7 @@ impl<A: Scalar> Dense<A> {
             let features = self.weight.len() / self.units;
             let (grad, beta) = grad.into_parts();
             let x = Matrix::row_major(values(x)?, rows, features);
-            gemm(x.t(), Matrix::row_major(dz, rows, self.units), beta, grad, self.units, None);
+            gemm(x.t(), Matrix::row_major(dz, rows, self.units), grad, self.units, Ending::sum(beta));
         }
         if let Some(grad) = self.bias.as_ref().and_then(|bias| ctx.grad(bias)) {
             add_columns(dz, grad.accumulate());
@@ -151,8 +151,12 @@ impl<A: Scalar> Layer<A> for Dense<A> {
 
         let bias = self.bias.as_ref().map(Param::values).transpose()?;
         let weight = Matrix::row_major(self.weight.values()?, features, self.units);
-        gemm(Matrix::row_major(values(x)?, rows, features), weight, A::zero(), values_mut(&mut y), self.units, bias);
-
+        let relu = self.activation == Activation::Relu;
+        let x = Matrix::row_major(values(x)?, rows, features);
+        gemm(x, weight, values_mut(&mut y), self.units, Ending { beta: A::zero(), bias, relu });
+        if relu {
+            return Ok(y);
+        }
         if ctx.is_recording() && self.activation.kept() == Kept::Input {
             let z = y;
             let mut y = ctx.tensor(z.shape());
@@ -193,7 +197,7 @@ impl<A: Scalar> Layer<A> for Dense<A> {
             let mut gradient = ctx.tensor(ndarray::Dimension::slice(&shape));
             let weight = Matrix::row_major(self.weight.values()?, features, self.units);
             let dz = Matrix::row_major(values(&dz)?, rows, self.units);
-            gemm(dz, weight.t(), A::zero(), values_mut(&mut gradient), features, None);
+            gemm(dz, weight.t(), values_mut(&mut gradient), features, Ending::sum(A::zero()));
             dx = Some(gradient);
         }
         ctx.recycle(dz);

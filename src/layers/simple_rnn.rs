@@ -7,7 +7,7 @@ use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::initializers::{Init, Initializer};
 use crate::kernels::elementwise::add_assign;
-use crate::kernels::gemm::{Matrix, gemm};
+use crate::kernels::gemm::{Ending, Matrix, gemm};
 use crate::kernels::reduce::add_columns;
 use crate::layer::{Layer, Needs};
 use crate::param::{Param, Visitor};
@@ -140,7 +140,13 @@ impl<A: Scalar> SimpleRnn<A> {
             self.activation.gradient(h_step, dh, dz_step, units);
             scatter(dz_step, t, time, units, values_mut(&mut dz));
             if t > 0 {
-                gemm(Matrix::row_major(dz_step, batch, units), self.recurrent()?.t(), A::zero(), dh, units, None);
+                gemm(
+                    Matrix::row_major(dz_step, batch, units),
+                    self.recurrent()?.t(),
+                    dh,
+                    units,
+                    Ending::sum(A::zero()),
+                );
             }
         }
         ctx.recycle(step);
@@ -154,7 +160,7 @@ impl<A: Scalar> SimpleRnn<A> {
         if let Some(grad) = ctx.grad(&self.weight) {
             let (grad, beta) = grad.into_parts();
             let x = Matrix::row_major(values(x)?, rows, x.shape()[2]);
-            gemm(x.t(), Matrix::row_major(dz, rows, units), beta, grad, units, None);
+            gemm(x.t(), Matrix::row_major(dz, rows, units), grad, units, Ending::sum(beta));
         }
         if ctx.wants_grad(&self.recurrent_weight) {
             // h one step later: the first step of each sample saw zeros.
@@ -167,7 +173,7 @@ impl<A: Scalar> SimpleRnn<A> {
             if let Some(grad) = ctx.grad(&self.recurrent_weight) {
                 let (grad, beta) = grad.into_parts();
                 let before = Matrix::row_major(values(&before)?, rows, units);
-                gemm(before.t(), Matrix::row_major(dz, rows, units), beta, grad, units, None);
+                gemm(before.t(), Matrix::row_major(dz, rows, units), grad, units, Ending::sum(beta));
             }
             ctx.recycle(before);
         }
@@ -247,14 +253,20 @@ impl<A: Scalar> Layer<A> for SimpleRnn<A> {
         let all = values_mut(&mut h);
         let bias = self.bias.as_ref().map(Param::values).transpose()?;
         let weight = Matrix::row_major(self.weight.values()?, features, units);
-        gemm(Matrix::row_major(values(x)?, batch * time, features), weight, A::zero(), all, units, bias);
+        gemm(
+            Matrix::row_major(values(x)?, batch * time, features),
+            weight,
+            all,
+            units,
+            Ending { bias, ..Ending::sum(A::zero()) },
+        );
 
         let mut last = ctx.tensor(&[batch, units]);
         let step = values_mut(&mut last);
         for t in 0..time {
             if t > 0 && batch > 0 {
                 let before = Matrix::row_major(step, batch, units);
-                gemm(before, self.recurrent()?, A::one(), &mut all[t * units..], time * units, None);
+                gemm(before, self.recurrent()?, &mut all[t * units..], time * units, Ending::sum(A::one()));
             }
             gather(all, t, time, units, step);
             self.activation.apply_in_place(step, units);
@@ -290,7 +302,7 @@ impl<A: Scalar> Layer<A> for SimpleRnn<A> {
             let mut gradient = ctx.tensor(shape.slice());
             let weight = Matrix::row_major(self.weight.values()?, features, self.units);
             let dz = Matrix::row_major(values(&dz)?, rows, self.units);
-            gemm(dz, weight.t(), A::zero(), values_mut(&mut gradient), features, None);
+            gemm(dz, weight.t(), values_mut(&mut gradient), features, Ending::sum(A::zero()));
             dx = Some(gradient);
         }
         ctx.recycle(dz);

@@ -1,17 +1,21 @@
-//! Matrix products. The one file that knows which engine computes them.
+//! Matrix products.
 
-use gemmkit::{Bias, MatMut, MatRef, Parallelism};
+mod drive;
+mod few;
+mod line;
+mod tile;
+
 use ndarray::{ArrayView2, ArrayViewMut2};
 
+use super::elementwise::relu_in_place;
 use super::math::Real;
-use super::small;
-use super::transpose::transpose;
+use super::simd::{Level, level};
 use crate::error::{Error, Result};
 
 /// A matrix in a slice: rows by columns, element (i, j) at `i * row_stride + j * column_stride`.
 #[derive(Clone, Copy)]
 pub(crate) struct Matrix<'a, A> {
-    pub(super) data: &'a [A],
+    data: &'a [A],
     pub(super) rows: usize,
     pub(super) columns: usize,
     pub(super) row_stride: usize,
@@ -27,13 +31,6 @@ impl<'a, A> Matrix<'a, A> {
     /// Rows that start `row_stride` apart.
     pub(crate) fn strided(data: &'a [A], rows: usize, columns: usize, row_stride: usize) -> Self {
         Matrix { data, rows, columns, row_stride, column_stride: 1 }
-    }
-
-    /// The columns before the given one, and those from it on.
-    pub(super) fn split_columns(self, column: usize) -> (Self, Self) {
-        let right = &self.data[(column * self.column_stride).min(self.data.len())..];
-        let columns = self.columns - column;
-        (Matrix { columns: column, ..self }, Matrix { data: right, columns, ..self })
     }
 
     /// The transpose, without moving anything.
@@ -58,60 +55,99 @@ impl<'a, A: Real> Matrix<'a, A> {
         view.reversed_axes().to_slice().map(|data| Self::row_major(data, columns, rows).t())
     }
 
-    fn view(self) -> MatRef<'a, A> {
-        MatRef::new(self.data, self.rows, self.columns, self.row_stride as isize, self.column_stride as isize)
+    /// Some rows and columns of it.
+    pub(super) fn part(self, row: usize, rows: usize, column: usize, columns: usize) -> Self {
+        let start = row * self.row_stride + column * self.column_stride;
+        Matrix { data: &self.data[start.min(self.data.len())..], rows, columns, ..self }
+    }
+
+    /// # Panics
+    /// Where elements lie outside of the slice.
+    fn check(&self) {
+        if self.rows > 0 && self.columns > 0 {
+            assert!((self.rows - 1) * self.row_stride + (self.columns - 1) * self.column_stride < self.data.len());
+            assert!(self.row_stride == 1 || self.column_stride == 1, "a product of a matrix with two strides");
+        }
     }
 }
 
-/// c = a b + beta c + bias, with c in rows that start `row_stride` apart and `bias` added to each row.
+/// What becomes of the sums of a product.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ending<'e, A> {
+    /// By what that which stood in the result is multiplied before it is added; at 0 it is not read.
+    pub(crate) beta: A,
+    /// Added to each row.
+    pub(crate) bias: Option<&'e [A]>,
+    /// Whether negative sums become 0.
+    pub(crate) relu: bool,
+}
+
+impl<A: Real> Ending<'_, A> {
+    /// c = a b + beta c.
+    pub(crate) fn sum(beta: A) -> Self {
+        Ending { beta, bias: None, relu: false }
+    }
+
+    /// What is left to do of it where beta has been dealt with, for rows of the given width.
+    fn finish(self, c: &mut [A], width: usize) {
+        if let Some(bias) = self.bias {
+            for row in c.chunks_exact_mut(width) {
+                row.iter_mut().zip(bias).for_each(|(c, &bias)| *c += bias);
+            }
+        }
+        if self.relu {
+            relu_in_place(c);
+        }
+    }
+
+    /// For some of the columns, and for the first or last chunk of the depth, or both.
+    fn part(self, column: usize, columns: usize, first: bool, last: bool) -> Self {
+        Ending {
+            beta: if first { self.beta } else { A::one() },
+            bias: self.bias.filter(|_| last).map(|bias| &bias[column..column + columns]),
+            relu: self.relu && last,
+        }
+    }
+}
+
+/// c = ending(a b), with c in rows that start `row_stride` apart.
 ///
-/// With `beta` 0 what stood in c is not read. Serial: whoever calls owns the threads.
-pub(crate) fn gemm<A: Real>(
-    a: Matrix<'_, A>,
-    b: Matrix<'_, A>,
-    beta: A,
-    c: &mut [A],
-    row_stride: usize,
-    bias: Option<&[A]>,
-) {
-    if small::is_row(&a, &b) {
-        return small::row(a.data, b, beta, c, bias);
+/// Serial: whoever calls owns the threads.
+pub(crate) fn gemm<A: Real>(a: Matrix<'_, A>, b: Matrix<'_, A>, c: &mut [A], row_stride: usize, ending: Ending<'_, A>) {
+    a.check();
+    b.check();
+    assert!(a.columns == b.rows && ending.bias.is_none_or(|bias| bias.len() == b.columns));
+    if a.rows == 0 || b.columns == 0 {
+        return;
     }
-    let wide = b.columns - small::thin_columns(&a, &b);
-    if wide == b.columns {
-        return wide_gemm(a, b, beta, c, row_stride, bias);
+    assert!((a.rows - 1) * row_stride + b.columns <= c.len());
+    let best = level();
+    // A sum along a line is only worth it where the line is longer than a register.
+    let long = a.columns >= 16;
+    if a.rows == 1 && a.column_stride == 1 && (long || b.column_stride == 1) {
+        let y = &mut c[..b.columns];
+        if b.column_stride == 1 {
+            line::row(best, a.data, b, ending.beta, y);
+        } else {
+            line::column(best, b.t(), a.data, ending.beta, y);
+        }
+        return ending.finish(y, b.columns);
     }
-    let (left, right) = b.split_columns(wide);
-    if wide > 0 {
-        wide_gemm(a, left, beta, c, row_stride, bias.map(|bias| &bias[..wide]));
+    if b.columns == 1 && b.row_stride == 1 && row_stride == 1 && (long || a.column_stride != 1) {
+        let y = &mut c[..a.rows];
+        if a.column_stride == 1 {
+            line::column(best, a, b.data, ending.beta, y);
+        } else {
+            line::row(best, b.data, a.t(), ending.beta, y);
+        }
+        return ending.finish(y, 1);
     }
-    small::small(a, right, beta, &mut c[wide..], row_stride, bias.map(|bias| &bias[wide..]));
-}
-
-/// A product whose columns fill the engine's tiles well enough.
-fn wide_gemm<A: Real>(a: Matrix<'_, A>, b: Matrix<'_, A>, beta: A, c: &mut [A], row_stride: usize, bias: Option<&[A]>) {
-    if turn_first(&a, &b) {
-        // Rows a little longer than they need be: a stride of a power of two would put them all into a few cache sets.
-        let stride = b.columns + 16;
-        return A::with_scratch(b.rows * stride, |turned| {
-            transpose(b.data, b.column_stride, b.columns, b.rows, turned, stride);
-            general(a, Matrix::strided(turned, b.rows, b.columns, stride), beta, c, row_stride, bias);
-        });
+    if few::is_few(&a, &b) {
+        return few::few(a, b, c, row_stride, ending);
     }
-    general(a, b, beta, c, row_stride, bias);
-}
-
-/// Whether a transposed right factor is better turned as a whole than read by columns. The engine packs such a factor
-/// slowly; in a product of many rows it does not matter.
-fn turn_first<A>(a: &Matrix<'_, A>, b: &Matrix<'_, A>) -> bool {
-    b.row_stride == 1 && b.column_stride > 1 && (2..=256).contains(&a.rows)
-}
-
-/// The general engine's product.
-fn general<A: Real>(a: Matrix<'_, A>, b: Matrix<'_, A>, beta: A, c: &mut [A], row_stride: usize, bias: Option<&[A]>) {
-    let c = MatMut::new(c, a.rows, b.columns, row_stride as isize, 1);
-    let bias = bias.map(Bias::PerCol);
-    gemmkit::gemm_fused(A::one(), a.view(), b.view(), beta, c, bias, None, Parallelism::Serial);
+    // Half a register is enough for few columns.
+    let narrow = b.columns * size_of::<A>() <= 32;
+    drive::product(if narrow { best.min(Level::Avx2) } else { best }, a, b, c, row_stride, ending);
 }
 
 /// c = a b for matrices of any strides, on the calling thread: the product that the layers use.
@@ -141,24 +177,16 @@ pub fn matmul<A: Real>(a: ArrayView2<'_, A>, b: ArrayView2<'_, A>, c: ArrayViewM
     }
     let row_stride = c.strides()[0];
     if let (Some(a), Some(b), Some(c)) = (Matrix::of(a), Matrix::of(b), c.as_slice_mut()) {
-        gemm(a, b, A::zero(), c, row_stride.unsigned_abs(), None);
+        gemm(a, b, c, row_stride.unsigned_abs(), Ending::sum(A::zero()));
         return Ok(());
     }
-    let ([rsa, csa], [rsb, csb]) = (strides(a.strides()), strides(b.strides()));
-    let [rsc, csc] = strides(c.strides());
-    let (one, zero, serial) = (A::one(), A::zero(), Parallelism::Serial);
-    // SAFETY: pointers, dimensions and strides are those of live views, whose every (i, j) is in bounds; `c` is borrowed
-    // exclusively, so that it overlaps neither `a` nor `b`; with `beta` 0 it is only written.
-    unsafe {
-        let (a, b, c) = (a.as_ptr(), b.as_ptr(), c.as_mut_ptr());
-        gemmkit::gemm_unchecked(m, k, n, one, a, rsa, csa, b, rsb, csb, zero, c, rsc, csc, serial);
+    let (a, b) = (a.as_standard_layout(), b.as_standard_layout());
+    let mut dense = vec![A::zero(); m * n];
+    if let (Some(a), Some(b)) = (Matrix::of(a.view()), Matrix::of(b.view())) {
+        gemm(a, b, &mut dense, n, Ending::sum(A::zero()));
     }
+    c.iter_mut().zip(dense).for_each(|(c, value)| *c = value);
     Ok(())
-}
-
-/// The strides of a matrix, row first.
-fn strides(strides: &[isize]) -> [isize; 2] {
-    [strides[0], strides[1]]
 }
 
 #[cfg(test)]
@@ -219,7 +247,8 @@ mod tests {
             let right_t = Matrix::row_major(bt.as_slice().unwrap(), n, k).t();
             for (left, right) in [(left, right), (left_t, right), (left, right_t), (left_t, right_t)] {
                 let mut wide = Array2::from_elem((m, n + 3), f64::NAN);
-                gemm(left, right, 0.0, wide.as_slice_mut().unwrap(), n + 3, Some(&bias));
+                let ending = Ending { bias: Some(&bias), ..Ending::sum(0.0) };
+                gemm(left, right, wide.as_slice_mut().unwrap(), n + 3, ending);
                 assert_eq!(wide.slice(s![.., ..n]), expected);
             }
         }

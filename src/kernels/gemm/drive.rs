@@ -1,0 +1,307 @@
+//! A product cut into tiles, in an order that reads far memory once and near memory often.
+//!
+//! The result is cut into strips of a few registers of columns. For each strip the right factor's columns are packed,
+//! row behind row (or used as they stand, where that is as good), and tiles go down the rows of the left factor, which
+//! is read as it stands. Meanwhile the next strip's part of the right factor is fetched from far memory.
+
+use num_traits::Zero;
+
+use super::super::math::Real;
+use super::super::scratch::Scratch;
+use super::super::simd::by_level;
+use super::super::transpose::transpose;
+use super::super::vector::Vector;
+use super::tile::{Ahead, Factor, Finish, Target, WAIT, tile};
+use super::{Ending, Matrix};
+
+/// The most depth that is summed up in registers before the sums go to memory.
+const DEPTH: usize = 784;
+
+/// The most elements of the left factor that the tiles of a strip go through: they stay in the second cache.
+const BLOCK: usize = 1 << 17;
+
+/// The rows of a block where the right factor stays in the cache, a line of a left factor that is read by columns.
+const ROWS: usize = 16;
+
+/// The most columns that are packed at once where the left factor is larger than a block.
+const WIDTH: usize = 1024;
+
+/// A right factor of at most so many elements is near enough to be used as it stands: 16 KiB of `f32`.
+const NEAR: usize = 1 << 12;
+
+/// How the loops go round a product.
+struct Plan {
+    /// The depth of a chunk.
+    depth: usize,
+    /// The rows of a block.
+    rows: usize,
+    /// The columns that are packed at once.
+    width: usize,
+    /// Whether the right factor is copied into strips.
+    packs: bool,
+}
+
+impl Plan {
+    fn of<V: Vector>(a: &Matrix<'_, V::Item>, b: &Matrix<'_, V::Item>) -> Self {
+        let depth = a.columns.div_ceil(a.columns.div_ceil(DEPTH).max(1));
+        let as_it_stands = b.column_stride == 1 && (b.rows * b.columns <= NEAR || a.rows <= V::TILE.0);
+        // A right factor that stays in the cache: then the result is written row after row.
+        let strip = V::TILE.1 * V::LANES;
+        if depth * b.columns <= BLOCK && b.columns > strip && (a.rows > 256 || depth <= WAIT) {
+            return Plan { depth, rows: ROWS, width: b.columns, packs: !as_it_stands };
+        }
+        let blocks = a.rows * depth > BLOCK;
+        let rows = if blocks { (BLOCK / depth).next_multiple_of(V::TILE.0) } else { a.rows };
+        Plan { depth, rows, width: if blocks { WIDTH } else { b.columns }, packs: !as_it_stands }
+    }
+
+    /// The scratch memory that the packed strips need.
+    fn room<V: Vector>(&self, rows: usize, columns: usize) -> usize {
+        let strip = V::TILE.1 * V::LANES;
+        let columns = if self.rows < rows { columns.min(self.width) + strip } else { strip };
+        if self.packs { self.depth * columns } else { 0 }
+    }
+}
+
+by_level! {
+    /// c = ending(a b), with c in rows that start `row_stride` apart.
+    pub(super) fn product<A>(
+        a: Matrix<'_, A>, b: Matrix<'_, A>, c: &mut [A], row_stride: usize, ending: Ending<'_, A>,
+    ) = blocks
+}
+
+/// # Safety
+/// The instruction set of `V`.
+#[inline(always)]
+unsafe fn blocks<V: Vector>(
+    a: Matrix<'_, V::Item>,
+    b: Matrix<'_, V::Item>,
+    c: &mut [V::Item],
+    row_stride: usize,
+    ending: Ending<'_, V::Item>,
+) {
+    let plan = Plan::of::<V>(&a, &b);
+    let mut room = Scratch::of(plan.room::<V>(a.rows, b.columns));
+    let mut column = 0;
+    while column < b.columns {
+        let width = plan.width.min(b.columns - column);
+        let mut from = 0;
+        loop {
+            let depth = plan.depth.min(a.columns - from);
+            let last = from + depth == a.columns;
+            let mut row = 0;
+            while row < a.rows {
+                let rows = plan.rows.min(a.rows - row);
+                let strips = Strips {
+                    a: a.part(row, rows, from, depth),
+                    b: b.part(from, depth, column, width),
+                    c: &mut c[row * row_stride + column..],
+                    row_stride,
+                    ending: ending.part(column, width, from == 0, last),
+                    all_packed: plan.rows < a.rows,
+                    packs: plan.packs && row == 0,
+                    packed: plan.packs,
+                    ahead: next_block(a, row + rows, plan.rows, from, depth),
+                };
+                // SAFETY: the instruction set is there, as the caller promises.
+                unsafe { strips.run::<V>(&mut room) };
+                row += rows;
+            }
+            from += depth;
+            if last {
+                break;
+            }
+        }
+        column += width;
+    }
+}
+
+/// The lines of the left factor's next rows.
+fn next_block<A: Real>(a: Matrix<'_, A>, row: usize, rows: usize, from: usize, depth: usize) -> Ahead {
+    if row >= a.rows {
+        return Ahead::NOTHING;
+    }
+    Ahead::of(a.part(row, rows.min(a.rows - row), from, depth))
+}
+
+/// A block of the left factor times a chunk of the right one.
+struct Strips<'s, A> {
+    a: Matrix<'s, A>,
+    b: Matrix<'s, A>,
+    c: &'s mut [A],
+    row_stride: usize,
+    ending: Ending<'s, A>,
+    /// Whether the strips are kept one behind the other, for the blocks that follow.
+    all_packed: bool,
+    /// Whether they are still to be packed.
+    packs: bool,
+    /// Whether they are packed at all.
+    packed: bool,
+    /// What is wanted after this.
+    ahead: Ahead,
+}
+
+impl<A: Real> Strips<'_, A> {
+    /// # Safety
+    /// The instruction set of `V`.
+    #[inline(always)]
+    unsafe fn run<V: Vector<Item = A>>(mut self, room: &mut [A]) {
+        // Packed strips are filled up with zeros to whole registers; columns that stand as they are get a strip of
+        // their own for what does not fill one.
+        let columns = self.b.columns;
+        let registers = if self.packed { columns.div_ceil(V::LANES) } else { columns / V::LANES };
+        let strips = registers.div_ceil(V::TILE.1);
+        let (mut column, mut left) = (0, registers);
+        for strip in 0..strips {
+            let vectors = left.div_ceil(strips - strip);
+            left -= vectors;
+            let width = (vectors * V::LANES).min(columns - column);
+            let packed = if self.packed && self.all_packed { column * self.b.rows } else { 0 };
+            // SAFETY: the instruction set is there, as the caller promises.
+            unsafe {
+                match vectors {
+                    1 => self.strip::<V, 1, false>(column, width, &mut room[packed..]),
+                    2 => self.strip::<V, 2, false>(column, width, &mut room[packed..]),
+                    _ => self.strip::<V, 3, false>(column, width, &mut room[packed..]),
+                }
+            }
+            column += width;
+        }
+        if column < columns {
+            // SAFETY: the instruction set is there, as the caller promises.
+            unsafe { self.strip::<V, 1, true>(column, columns - column, room) };
+        }
+    }
+
+    /// # Safety
+    /// The instruction set of `V`.
+    #[inline(always)]
+    unsafe fn strip<V: Vector<Item = A>, const VECTORS: usize, const PARTLY: bool>(
+        &mut self,
+        column: usize,
+        width: usize,
+        room: &mut [A],
+    ) {
+        let depth = self.b.rows;
+        let here = self.b.part(0, depth, column, width);
+        let full = VECTORS * V::LANES;
+        // SAFETY: the instruction set is there, as the caller promises; the tiles' elements are those of the matrices.
+        unsafe {
+            let mask = (width < full).then(|| V::mask(width - (VECTORS - 1) * V::LANES));
+            let b = if self.packed {
+                let room = &mut room[..depth * full];
+                if self.packs {
+                    pack::<V, VECTORS>(here, mask, room);
+                    let next = (self.b.columns - column - width).min(full);
+                    self.ahead = Ahead::of(self.b.part(0, depth, column + width, next));
+                }
+                Factor { data: room.as_ptr(), across: 1, along: full }
+            } else {
+                Factor { data: here.data.as_ptr(), across: 1, along: self.b.row_stride }
+            };
+            self.down::<V, VECTORS, PARTLY>(b, column, mask);
+        }
+    }
+
+    /// The tiles of a strip.
+    ///
+    /// # Safety
+    /// The instruction set of `V`, and a right factor of the depth and width of the strip.
+    #[inline(always)]
+    unsafe fn down<V: Vector<Item = A>, const VECTORS: usize, const PARTLY: bool>(
+        &mut self,
+        b: Factor<A>,
+        column: usize,
+        mask: Option<V::Mask>,
+    ) {
+        let mut ahead = self.ahead;
+        let finish = Finish {
+            beta: self.ending.beta,
+            bias: self.ending.bias.map_or(std::ptr::null(), |bias| bias[column..].as_ptr()),
+            relu: self.ending.relu,
+        };
+        let mut row = 0;
+        // SAFETY: rows and columns are those of the matrices.
+        unsafe {
+            // With one register a row there is room for more rows.
+            if V::TILE.0 == 8 || VECTORS == 1 {
+                while row + 8 <= self.a.rows {
+                    self.tile::<V, 8, VECTORS, PARTLY>(row, column, b, mask, finish, &mut ahead);
+                    row += 8;
+                }
+            }
+            while row + 4 <= self.a.rows {
+                self.tile::<V, 4, VECTORS, PARTLY>(row, column, b, mask, finish, &mut ahead);
+                row += 4;
+            }
+            if row + 2 <= self.a.rows {
+                self.tile::<V, 2, VECTORS, PARTLY>(row, column, b, mask, finish, &mut ahead);
+                row += 2;
+            }
+            while row < self.a.rows {
+                self.tile::<V, 1, VECTORS, PARTLY>(row, column, b, mask, finish, &mut ahead);
+                row += 1;
+            }
+        }
+        self.ahead = ahead;
+    }
+
+    /// # Safety
+    /// As for [`down`](Self::down).
+    #[inline(always)]
+    unsafe fn tile<V: Vector<Item = A>, const ROWS: usize, const VECTORS: usize, const PARTLY: bool>(
+        &mut self,
+        row: usize,
+        column: usize,
+        b: Factor<A>,
+        mask: Option<V::Mask>,
+        finish: Finish<A>,
+        ahead: &mut Ahead,
+    ) {
+        let Matrix { row_stride: across, column_stride: along, .. } = self.a;
+        let a = Factor { data: self.a.data[row * across..].as_ptr(), across, along };
+        let target = Target { data: self.c[row * self.row_stride + column..].as_mut_ptr(), stride: self.row_stride };
+        let depth = self.a.columns;
+        // SAFETY: rows and columns are those of the matrices. The strides that are 1 are told apart, so that the
+        // compiler knows them.
+        unsafe {
+            if along == 1 {
+                let a = Factor { along: 1, ..a };
+                tile::<V, ROWS, VECTORS, PARTLY>(depth, a, b, target, mask, finish, ahead);
+            } else {
+                let a = Factor { across: 1, ..a };
+                tile::<V, ROWS, VECTORS, PARTLY>(depth, a, b, target, mask, finish, ahead);
+            }
+        }
+    }
+}
+
+/// The columns of b, row behind row, filled up with zeros to whole registers.
+///
+/// # Safety
+/// The instruction set of `V`; `room` has `VECTORS` registers for each row of b.
+#[inline(always)]
+unsafe fn pack<V: Vector, const VECTORS: usize>(b: Matrix<'_, V::Item>, mask: Option<V::Mask>, room: &mut [V::Item]) {
+    let full = VECTORS * V::LANES;
+    if b.column_stride == 1 {
+        for (row, room) in room.chunks_exact_mut(full).enumerate() {
+            // SAFETY: the rows of b have `full` columns or, in the last register, those that the mask says.
+            unsafe {
+                let from = b.data.as_ptr().add(row * b.row_stride);
+                for vector in 0..VECTORS {
+                    let from = from.add(vector * V::LANES);
+                    let values = match mask {
+                        Some(mask) if vector + 1 == VECTORS => V::load_some(from, mask),
+                        _ => V::load(from),
+                    };
+                    values.store(room[vector * V::LANES..].as_mut_ptr());
+                }
+            }
+        }
+        return;
+    }
+    for row in room.chunks_exact_mut(full) {
+        row[b.columns..].fill(V::Item::zero());
+    }
+    transpose(b.data, b.column_stride, b.columns, b.rows, room, full);
+}
