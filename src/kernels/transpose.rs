@@ -5,11 +5,12 @@ use std::any::TypeId;
 use super::math::Real;
 
 /// The bytes of a row of the squares that are transposed in registers.
+#[cfg(target_arch = "x86_64")]
 const SIDE: usize = 32;
 
 /// target[j, i] = source[i, j] for i below `rows` and j below `columns`; both are row-major with the given strides.
 ///
-/// Rows of the target may be filled up with zeros to the next multiple of 32 bytes.
+/// Rows of the target that have room for it may be filled up with zeros to the next multiple of 32 bytes.
 ///
 /// # Panics
 /// Where a slice is too short for that.
@@ -25,10 +26,11 @@ pub(super) fn transpose<A: Real>(
         return;
     }
     assert!(columns <= source_stride && (rows - 1) * source_stride + columns <= source.len());
-    let padded = rows.next_multiple_of(SIDE / size_of::<A>());
-    assert!(padded <= target_stride && (columns - 1) * target_stride + padded <= target.len());
+    assert!(rows <= target_stride && (columns - 1) * target_stride + rows <= target.len());
     #[cfg(target_arch = "x86_64")]
-    if super::simd::level() != super::simd::Level::Baseline {
+    if has_room(rows.next_multiple_of(SIDE / size_of::<A>()), columns, target, target_stride)
+        && super::simd::level() != super::simd::Level::Baseline
+    {
         let block = x86::Block { rows, columns, source_stride, target_stride };
         let (from, to) = (source.as_ptr(), target.as_mut_ptr());
         // SAFETY: the numbers are of the type that was asked for; AVX2 was detected; the block lies within the parts
@@ -47,6 +49,12 @@ pub(super) fn transpose<A: Real>(
             *target = source[i * source_stride + j];
         }
     }
+}
+
+/// Whether rows of a target have room for so many numbers.
+#[cfg(target_arch = "x86_64")]
+fn has_room<A>(padded: usize, columns: usize, target: &[A], target_stride: usize) -> bool {
+    padded <= target_stride && (columns - 1) * target_stride + padded <= target.len()
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -200,7 +208,7 @@ mod tests {
     fn check<A: Real + std::fmt::Debug>() {
         let sizes = [(1, 1), (8, 8), (7, 9), (16, 24), (33, 17), (3, 40), (40, 3), (24, 12), (4, 4), (13, 6)];
         for (rows, columns) in sizes {
-            let padded = usize::next_multiple_of(rows, SIDE / size_of::<A>());
+            let padded = usize::next_multiple_of(rows, 32 / size_of::<A>());
             let (source_stride, target_stride) = (columns + 2, padded + 3);
             let source: Vec<A> = (0..(rows - 1) * source_stride + columns).map(|i| A::of(i as f64)).collect();
             let mut target = vec![A::of(-1.0); columns * target_stride];

@@ -259,7 +259,7 @@ impl<A: Real> Strips<'_, A> {
         ahead: &mut Ahead,
     ) {
         let Matrix { row_stride: across, column_stride: along, .. } = self.a;
-        let a = Factor { data: self.a.data[row * across..].as_ptr(), across, along };
+        let a = Factor { data: self.a.part(row, 1, 0, 0).data.as_ptr(), across, along };
         let target = Target { data: self.c[row * self.row_stride + column..].as_mut_ptr(), stride: self.row_stride };
         let depth = self.a.columns;
         // SAFETY: rows and columns are those of the matrices. The strides that are 1 are told apart, so that the

@@ -123,22 +123,21 @@ unsafe fn some_dots<V: Vector, const COUNT: usize>(
         let mut sums = [[V::splat(V::Item::zero()); 2]; COUNT];
         let mut step = 0;
         while step + 2 * V::LANES <= depth {
-            for half in 0..2 {
-                let at = step + half * V::LANES;
-                let x = V::load(x.as_ptr().add(at));
-                for row in 0..COUNT {
-                    let b = V::load(rows.as_ptr().add(row * b.row_stride + at));
-                    sums[row][half] = x.fma(b, sums[row][half]);
-                }
+            let first = V::load(x.as_ptr().add(step));
+            let second = V::load(x.as_ptr().add(step + V::LANES));
+            for (row, sums) in sums.iter_mut().enumerate() {
+                let b = rows.as_ptr().add(row * b.row_stride + step);
+                sums[0] = first.fma(V::load(b), sums[0]);
+                sums[1] = second.fma(V::load(b.add(V::LANES)), sums[1]);
             }
             step += 2 * V::LANES;
         }
         while step < depth {
             let mask = V::mask(depth - step);
             let x = V::load_some(x.as_ptr().add(step), mask);
-            for row in 0..COUNT {
+            for (row, sums) in sums.iter_mut().enumerate() {
                 let b = V::load_some(rows.as_ptr().add(row * b.row_stride + step), mask);
-                sums[row][0] = x.fma(b, sums[row][0]);
+                sums[0] = x.fma(b, sums[0]);
             }
             step += V::LANES;
         }

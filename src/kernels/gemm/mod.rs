@@ -122,25 +122,8 @@ pub(crate) fn gemm<A: Real>(a: Matrix<'_, A>, b: Matrix<'_, A>, c: &mut [A], row
     }
     assert!((a.rows - 1) * row_stride + b.columns <= c.len());
     let best = level();
-    // A sum along a line is only worth it where the line is longer than a register.
-    let long = a.columns >= 16;
-    if a.rows == 1 && a.column_stride == 1 && (long || b.column_stride == 1) {
-        let y = &mut c[..b.columns];
-        if b.column_stride == 1 {
-            line::row(best, a.data, b, ending.beta, y);
-        } else {
-            line::column(best, b.t(), a.data, ending.beta, y);
-        }
-        return ending.finish(y, b.columns);
-    }
-    if b.columns == 1 && b.row_stride == 1 && row_stride == 1 && (long || a.column_stride != 1) {
-        let y = &mut c[..a.rows];
-        if a.column_stride == 1 {
-            line::column(best, a, b.data, ending.beta, y);
-        } else {
-            line::row(best, b.data, a.t(), ending.beta, y);
-        }
-        return ending.finish(y, 1);
+    if with_a_line(best, &a, &b, c, row_stride, ending) {
+        return;
     }
     if few::is_few(&a, &b) {
         return few::few(a, b, c, row_stride, ending);
@@ -148,6 +131,38 @@ pub(crate) fn gemm<A: Real>(a: Matrix<'_, A>, b: Matrix<'_, A>, c: &mut [A], row
     // Half a register is enough for few columns.
     let narrow = b.columns * size_of::<A>() <= 32;
     drive::product(if narrow { best.min(Level::Avx2) } else { best }, a, b, c, row_stride, ending);
+}
+
+/// Does a product with one row or one column, and tells whether it was one that is better done so.
+fn with_a_line<A: Real>(
+    best: Level,
+    a: &Matrix<'_, A>,
+    b: &Matrix<'_, A>,
+    c: &mut [A],
+    row_stride: usize,
+    ending: Ending<'_, A>,
+) -> bool {
+    // A sum along a line is only worth it where the line is longer than a register.
+    let long = a.columns >= 16;
+    if a.rows == 1 && a.column_stride == 1 && (long || b.column_stride == 1) {
+        let y = &mut c[..b.columns];
+        match b.column_stride {
+            1 => line::row(best, a.data, *b, ending.beta, y),
+            _ => line::column(best, b.t(), a.data, ending.beta, y),
+        }
+        ending.finish(y, b.columns);
+        return true;
+    }
+    if b.columns == 1 && b.row_stride == 1 && row_stride == 1 && (long || a.column_stride != 1) {
+        let y = &mut c[..a.rows];
+        match a.column_stride {
+            1 => line::column(best, *a, b.data, ending.beta, y),
+            _ => line::row(best, b.data, a.t(), ending.beta, y),
+        }
+        ending.finish(y, 1);
+        return true;
+    }
+    false
 }
 
 /// c = a b for matrices of any strides, on the calling thread: the product that the layers use.
@@ -218,39 +233,67 @@ mod tests {
         Array2::from_shape_fn((rows, columns), |(i, j)| ((i * 7 + j * 3) % 11) as f64 - 5.0)
     }
 
-    #[test]
-    fn every_orientation_and_stride_agrees_with_ndarray() {
-        for (m, k, n) in [
-            (1, 1, 1),
-            (1, 5, 7),
-            (1, 64, 64),
-            (1, 30, 150),
-            (3, 4, 1),
-            (4, 3, 2),
-            (5, 64, 9),
-            (19, 600, 3),
-            (16, 16, 16),
-            (9, 256, 5),
-            (33, 17, 65),
-            (12, 30, 24),
-            (20, 40, 48),
-            (7, 5, 83),
-            (128, 70, 40),
-        ] {
-            let (a, b) = (counting(m, k), counting(k, n));
-            let (at, bt) = (a.t().as_standard_layout().to_owned(), b.t().as_standard_layout().to_owned());
-            let bias: Vec<f64> = (0..n).map(|j| j as f64).collect();
-            let expected = a.dot(&b) + ndarray::ArrayView1::from(&bias);
-            let left = Matrix::row_major(a.as_slice().unwrap(), m, k);
-            let left_t = Matrix::row_major(at.as_slice().unwrap(), k, m).t();
-            let right = Matrix::row_major(b.as_slice().unwrap(), k, n);
-            let right_t = Matrix::row_major(bt.as_slice().unwrap(), n, k).t();
-            for (left, right) in [(left, right), (left_t, right), (left, right_t), (left_t, right_t)] {
-                let mut wide = Array2::from_elem((m, n + 3), f64::NAN);
-                let ending = Ending { bias: Some(&bias), ..Ending::sum(0.0) };
-                gemm(left, right, wide.as_slice_mut().unwrap(), n + 3, ending);
-                assert_eq!(wide.slice(s![.., ..n]), expected);
+    /// Sums of small whole numbers are exact in every order, so that all ways to compute them must agree.
+    fn whole<A: Real>(rows: usize, columns: usize) -> Array2<A> {
+        counting(rows, columns).mapv(A::of)
+    }
+
+    fn check<A: Real + ndarray::LinalgScalar + std::fmt::Debug>((m, k, n): (usize, usize, usize)) {
+        let (a, b) = (whole::<A>(m, k), whole::<A>(k, n));
+        let (at, bt) = (a.t().as_standard_layout().to_owned(), b.t().as_standard_layout().to_owned());
+        let bias: Vec<A> = (0..n).map(|j| A::of(j as f64)).collect();
+        let plain = a.dot(&b);
+        let left = Matrix::row_major(a.as_slice().unwrap(), m, k);
+        let left_t = Matrix::row_major(at.as_slice().unwrap(), k, m).t();
+        let right = Matrix::row_major(b.as_slice().unwrap(), k, n);
+        let right_t = Matrix::row_major(bt.as_slice().unwrap(), n, k).t();
+        for (left, right) in [(left, right), (left_t, right), (left, right_t), (left_t, right_t)] {
+            let first = Ending { bias: Some(&bias), ..Ending::sum(A::zero()) };
+            let again = Ending { relu: true, ..Ending::sum(A::of(2.0)) };
+            let biased = &plain + &ndarray::ArrayView1::from(&bias);
+            let expected = (&plain + &biased.mapv(|x| x + x)).mapv(|x| if x < A::zero() { A::zero() } else { x });
+            let run = |product: &dyn Fn(&mut [A], Ending<'_, A>)| {
+                let mut c = Array2::from_elem((m, n + 3), A::nan());
+                product(c.as_slice_mut().unwrap(), first);
+                assert_eq!(c.slice(s![.., ..n]), biased, "{m}x{k}x{n}");
+                product(c.as_slice_mut().unwrap(), again);
+                assert_eq!(c.slice(s![.., ..n]), expected, "{m}x{k}x{n} on top of itself");
+                assert!(c.slice(s![..m - 1, n..]).iter().all(|x| x.is_nan()), "{m}x{k}x{n} wrote beside its columns");
+            };
+            run(&|c, ending| gemm(left, right, c, n + 3, ending));
+            for level in [Level::Baseline, Level::Avx2, Level::Avx512] {
+                run(&|c, ending| drive::product(level, left, right, c, n + 3, ending));
             }
+        }
+        if n == 1 {
+            let mut c = vec![A::nan(); m];
+            for left in [left, left_t] {
+                gemm(left, right, &mut c, 1, Ending::sum(A::zero()));
+                assert_eq!(c, plain.as_slice().unwrap(), "{m}x{k}x1 without gaps");
+            }
+        }
+    }
+
+    #[test]
+    fn every_orientation_stride_and_ending_agrees_with_ndarray_on_every_instruction_set() {
+        let small = [(1, 1, 1), (1, 5, 7), (1, 64, 64), (1, 30, 150), (3, 4, 1), (40, 33, 1), (4, 3, 2), (5, 64, 9)];
+        let thin = [(19, 600, 3), (70, 9, 4), (16, 16, 16), (9, 256, 5), (33, 17, 65), (12, 30, 24), (8, 0, 5)];
+        // More depth than is summed up at once, more rows than a block, more columns than are packed at once.
+        let large = [(7, 5, 83), (20, 1600, 48), (128, 70, 40), (300, 100, 70), (200, 800, 50), (270, 500, 1100)];
+        for shape in small.into_iter().chain(thin).chain(large) {
+            check::<f32>(shape);
+            check::<f64>(shape);
+        }
+    }
+
+    #[test]
+    fn nan_passes_the_fused_relu() {
+        let (a, b) = ([1.0_f32; 40], vec![f32::NAN; 40 * 33]);
+        let mut c = vec![0.0; 33];
+        for rows in [1, 2] {
+            let (left, right) = (Matrix::row_major(&a, rows, 40 / rows), Matrix::row_major(&b, 40 / rows, 33 / rows));
+            gemm(left, right, &mut c, 33 / rows, Ending { relu: true, ..Ending::sum(0.0) });
+            assert!(c[..32].iter().all(|x| x.is_nan()));
         }
     }
 }
