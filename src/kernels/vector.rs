@@ -340,13 +340,13 @@ mod x86 {
          _mm512_max_pd]
     }
     register! {
-        __m256 of f32, lanes: 8, tile: (4, 3), mask: Lanes = lanes_of_8,
+        __m256 of f32, lanes: 8, tile: (6, 2), mask: Lanes = lanes_of_8,
         masked: [load_8, store_8],
         [_mm256_set1_ps, _mm256_setzero_ps, _mm256_loadu_ps, _mm256_storeu_ps, _mm256_fmadd_ps, _mm256_add_ps,
          _mm256_max_ps]
     }
     register! {
-        __m256d of f64, lanes: 4, tile: (4, 3), mask: Lanes = lanes_of_4,
+        __m256d of f64, lanes: 4, tile: (6, 2), mask: Lanes = lanes_of_4,
         masked: [load_4, store_4],
         [_mm256_set1_pd, _mm256_setzero_pd, _mm256_loadu_pd, _mm256_storeu_pd, _mm256_fmadd_pd, _mm256_add_pd,
          _mm256_max_pd]

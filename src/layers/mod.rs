@@ -11,6 +11,8 @@ mod flatten;
 mod lambda;
 mod reshape;
 mod simple_rnn;
+#[allow(dead_code)] // until pooling and convolutions are there
+mod window;
 
 pub use activation::Activation;
 pub use add::Add;
@@ -23,6 +25,7 @@ pub use flatten::Flatten;
 pub use lambda::Lambda;
 pub use reshape::Reshape;
 pub use simple_rnn::SimpleRnn;
+pub use window::Padding;
 
 use ndarray::IxDyn;
 

@@ -7,7 +7,7 @@
 use num_traits::Zero;
 
 use super::super::math::Real;
-use super::super::scratch::Scratch;
+use super::super::scratch::{LINE, Scratch};
 use super::super::simd::by_level;
 use super::super::transpose::transpose;
 use super::super::vector::Vector;
@@ -22,6 +22,9 @@ const BLOCK: usize = 1 << 17;
 
 /// The rows of a block where the right factor stays in the cache, a line of a left factor that is read by columns.
 const ROWS: usize = 16;
+
+/// From how many columns on a left factor that lies in columns is packed: each column that is copied serves as often.
+const MANY: usize = 96;
 
 /// The most columns that are packed at once where the left factor is larger than a block.
 const WIDTH: usize = 1024;
@@ -39,20 +42,24 @@ struct Plan {
     width: usize,
     /// Whether the right factor is copied into strips.
     packs: bool,
+    /// Whether the left factor is copied into panels.
+    packs_left: bool,
 }
 
 impl Plan {
     fn of<V: Vector>(a: &Matrix<'_, V::Item>, b: &Matrix<'_, V::Item>) -> Self {
         let depth = a.columns.div_ceil(a.columns.div_ceil(DEPTH).max(1));
         let as_it_stands = b.column_stride == 1 && (b.rows * b.columns <= NEAR || a.rows <= V::TILE.0);
+        let packs_left = a.column_stride != 1 && depth >= WAIT && b.columns >= MANY;
         // A right factor that stays in the cache: then the result is written row after row.
         let strip = V::TILE.1 * V::LANES;
         if depth * b.columns <= BLOCK && b.columns > strip && (a.rows > 256 || depth <= WAIT) {
-            return Plan { depth, rows: ROWS, width: b.columns, packs: !as_it_stands };
+            let rows = if packs_left { ROWS.next_multiple_of(2 * V::TILE.0) } else { ROWS };
+            return Plan { depth, rows, width: b.columns, packs: !as_it_stands, packs_left };
         }
         let blocks = a.rows * depth > BLOCK;
         let rows = if blocks { (BLOCK / depth).next_multiple_of(V::TILE.0) } else { a.rows };
-        Plan { depth, rows, width: if blocks { WIDTH } else { b.columns }, packs: !as_it_stands }
+        Plan { depth, rows, width: if blocks { WIDTH } else { b.columns }, packs: !as_it_stands, packs_left }
     }
 
     /// The scratch memory that the packed strips need.
@@ -60,6 +67,11 @@ impl Plan {
         let strip = V::TILE.1 * V::LANES;
         let columns = if self.rows < rows { columns.min(self.width) + strip } else { strip };
         if self.packs { self.depth * columns } else { 0 }
+    }
+
+    /// The scratch memory that the panels of a block need.
+    fn room_left(&self, rows: usize) -> usize {
+        if self.packs_left { (self.depth * self.rows.min(rows)).next_multiple_of(LINE) } else { 0 }
     }
 }
 
@@ -81,7 +93,9 @@ unsafe fn blocks<V: Vector>(
     ending: Ending<'_, V::Item>,
 ) {
     let plan = Plan::of::<V>(&a, &b);
-    let mut room = Scratch::of(plan.room::<V>(a.rows, b.columns));
+    let room_left = plan.room_left(a.rows);
+    let mut room = Scratch::of(room_left + plan.room::<V>(a.rows, b.columns));
+    let (panels, room) = room.split_at_mut(room_left);
     let mut column = 0;
     while column < b.columns {
         let width = plan.width.min(b.columns - column);
@@ -92,8 +106,13 @@ unsafe fn blocks<V: Vector>(
             let mut row = 0;
             while row < a.rows {
                 let rows = plan.rows.min(a.rows - row);
+                let block = a.part(row, rows, from, depth);
+                if plan.packs_left {
+                    pack_left::<V>(block, panels);
+                }
                 let strips = Strips {
-                    a: a.part(row, rows, from, depth),
+                    a: block,
+                    panels: plan.packs_left.then_some(&*panels),
                     b: b.part(from, depth, column, width),
                     c: &mut c[row * row_stride + column..],
                     row_stride,
@@ -104,7 +123,7 @@ unsafe fn blocks<V: Vector>(
                     ahead: next_block(a, row + rows, plan.rows, from, depth),
                 };
                 // SAFETY: the instruction set is there, as the caller promises.
-                unsafe { strips.run::<V>(&mut room) };
+                unsafe { strips.run::<V>(room) };
                 row += rows;
             }
             from += depth;
@@ -127,6 +146,8 @@ fn next_block<A: Real>(a: Matrix<'_, A>, row: usize, rows: usize, from: usize, d
 /// A block of the left factor times a chunk of the right one.
 struct Strips<'s, A> {
     a: Matrix<'s, A>,
+    /// The same in panels, where it was packed.
+    panels: Option<&'s [A]>,
     b: Matrix<'s, A>,
     c: &'s mut [A],
     row_stride: usize,
@@ -162,6 +183,7 @@ impl<A: Real> Strips<'_, A> {
                 match vectors {
                     1 => self.strip::<V, 1, false>(column, width, &mut room[packed..]),
                     2 => self.strip::<V, 2, false>(column, width, &mut room[packed..]),
+                    _ if V::TILE.1 < 3 => unreachable!("a strip is no wider than a tile"),
                     _ => self.strip::<V, 3, false>(column, width, &mut room[packed..]),
                 }
             }
@@ -220,28 +242,25 @@ impl<A: Real> Strips<'_, A> {
             bias: self.ending.bias.map_or(std::ptr::null(), |bias| bias[column..].as_ptr()),
             relu: self.ending.relu,
         };
+        // With one register a row there is room for more rows; panels have their heights.
+        let most = if VECTORS == 1 && self.panels.is_none() { 8 } else { V::TILE.0 };
         let mut row = 0;
-        // SAFETY: rows and columns are those of the matrices.
-        unsafe {
-            // With one register a row there is room for more rows.
-            if V::TILE.0 == 8 || VECTORS == 1 {
-                while row + 8 <= self.a.rows {
-                    self.tile::<V, 8, VECTORS, PARTLY>(row, column, b, mask, finish, &mut ahead);
-                    row += 8;
+        while row < self.a.rows {
+            let rows = height(most, self.a.rows - row);
+            // SAFETY: rows and columns are those of the matrices. Tiles that no register file holds are never asked
+            // for, and not compiled.
+            unsafe {
+                match rows {
+                    8 if V::TILE.0 == 8 || VECTORS == 1 => {
+                        self.tile::<V, 8, VECTORS, PARTLY>(row, column, b, mask, finish, &mut ahead)
+                    }
+                    6 if V::TILE.0 == 6 => self.tile::<V, 6, VECTORS, PARTLY>(row, column, b, mask, finish, &mut ahead),
+                    4 => self.tile::<V, 4, VECTORS, PARTLY>(row, column, b, mask, finish, &mut ahead),
+                    2 => self.tile::<V, 2, VECTORS, PARTLY>(row, column, b, mask, finish, &mut ahead),
+                    _ => self.tile::<V, 1, VECTORS, PARTLY>(row, column, b, mask, finish, &mut ahead),
                 }
             }
-            while row + 4 <= self.a.rows {
-                self.tile::<V, 4, VECTORS, PARTLY>(row, column, b, mask, finish, &mut ahead);
-                row += 4;
-            }
-            if row + 2 <= self.a.rows {
-                self.tile::<V, 2, VECTORS, PARTLY>(row, column, b, mask, finish, &mut ahead);
-                row += 2;
-            }
-            while row < self.a.rows {
-                self.tile::<V, 1, VECTORS, PARTLY>(row, column, b, mask, finish, &mut ahead);
-                row += 1;
-            }
+            row += rows;
         }
         self.ahead = ahead;
     }
@@ -262,16 +281,57 @@ impl<A: Real> Strips<'_, A> {
         let a = Factor { data: self.a.part(row, 1, 0, 0).data.as_ptr(), across, along };
         let target = Target { data: self.c[row * self.row_stride + column..].as_mut_ptr(), stride: self.row_stride };
         let depth = self.a.columns;
-        // SAFETY: rows and columns are those of the matrices. The strides that are 1 are told apart, so that the
-        // compiler knows them.
+        // SAFETY: rows and columns are those of the matrices, and panels have `ROWS` rows here. The strides that are 1
+        // are told apart, so that the compiler knows them.
         unsafe {
-            if along == 1 {
+            if let Some(panels) = self.panels {
+                let a = Factor { data: panels[row * depth..].as_ptr(), across: 1, along: ROWS };
+                tile::<V, ROWS, VECTORS, PARTLY>(depth, a, b, target, mask, finish, ahead);
+            } else if along == 1 {
                 let a = Factor { along: 1, ..a };
                 tile::<V, ROWS, VECTORS, PARTLY>(depth, a, b, target, mask, finish, ahead);
             } else {
                 let a = Factor { across: 1, ..a };
                 tile::<V, ROWS, VECTORS, PARTLY>(depth, a, b, target, mask, finish, ahead);
             }
+        }
+    }
+}
+
+/// The rows of the next tile, where so many are left.
+#[inline(always)]
+fn height(most: usize, left: usize) -> usize {
+    match left {
+        _ if left >= most => most,
+        4.. => 4,
+        2.. => 2,
+        _ => 1,
+    }
+}
+
+/// A left factor that lies in columns, cut into panels of the height of a tile, column behind column: as the tiles read
+/// it. Columns that lie far apart would push each other out of the first cache.
+#[inline(always)]
+fn pack_left<V: Vector>(a: Matrix<'_, V::Item>, panels: &mut [V::Item]) {
+    /// Columns that are copied side by side, so that neither reading nor writing jumps at each step.
+    const SIDE: usize = 8;
+    let depth = a.columns;
+    for first in (0..depth).step_by(SIDE) {
+        let steps = first..depth.min(first + SIDE);
+        let mut row = 0;
+        while row < a.rows {
+            let rows = height(V::TILE.0, a.rows - row);
+            let to = &mut panels[row * depth + first * rows..][..steps.len() * rows];
+            for (step, to) in steps.clone().zip(to.chunks_exact_mut(rows)) {
+                let from = &a.data[step * a.column_stride + row..][..rows];
+                if rows == V::TILE.0 {
+                    // A length that the compiler knows.
+                    to[..V::TILE.0].copy_from_slice(&from[..V::TILE.0]);
+                } else {
+                    to.copy_from_slice(from);
+                }
+            }
+            row += rows;
         }
     }
 }
