@@ -50,8 +50,7 @@ pub trait Model<A: Scalar = f32>: Layer<A> {
         check_samples(x.shape())?;
         with_context(|ctx| {
             ctx.begin(Mode::Inference, false);
-            let mut input = ctx.tensor(x.shape());
-            take_in(x, values_mut(&mut input), "input")?;
+            let input = input(x, ctx)?;
             let output = predict_rows(self, &input, ctx)?;
             ctx.recycle(input);
             Ok(ctx.lend(output))
@@ -164,8 +163,39 @@ pub trait Model<A: Scalar = f32>: Layer<A> {
 
 impl<A: Scalar, L: Layer<A> + ?Sized> Model<A> for L {}
 
+/// An array of any strides and number type as a tensor from the pool.
+fn input<A, E, S, D>(x: &ArrayBase<S, D>, ctx: &mut Context<A>) -> Result<Tensor<A>>
+where
+    A: Scalar,
+    E: Element<A>,
+    S: Data<Elem = E>,
+    D: Dimension,
+{
+    let mut input = ctx.tensor(x.shape());
+    take_in(x, values_mut(&mut input), "input")?;
+    Ok(input)
+}
+
+/// Calls `inside` with an array as a tensor of this thread's pool.
+pub(crate) fn with_input<A, E, S, D, R>(x: &ArrayBase<S, D>, inside: impl FnOnce(&Tensor<A>) -> Result<R>) -> Result<R>
+where
+    A: Scalar,
+    E: Element<A>,
+    S: Data<Elem = E>,
+    D: Dimension,
+{
+    // Not while `inside` runs: it may need this thread's context for itself.
+    let input = with_context(|ctx| {
+        ctx.begin(Mode::Inference, false);
+        input(x, ctx)
+    })?;
+    let result = inside(&input);
+    with_context(|ctx| ctx.recycle(input));
+    result
+}
+
 /// The shape of one sample of an array of them.
-fn check_samples(shape: &[usize]) -> Result<&[usize]> {
+pub(crate) fn check_samples(shape: &[usize]) -> Result<&[usize]> {
     let Some((&samples, sample)) = shape.split_first() else {
         return Err(Error::shape("samples to predict", "at least one axis, that of the samples", shape));
     };
@@ -175,7 +205,12 @@ fn check_samples(shape: &[usize]) -> Result<&[usize]> {
     Ok(sample)
 }
 
-fn predict_rows<A: Scalar, L: Layer<A> + ?Sized>(model: &L, x: &Tensor<A>, ctx: &mut Context<A>) -> Result<Tensor<A>> {
+/// The outputs for samples of a pass that has begun, so many at once as fit the caches.
+pub(crate) fn predict_rows<A: Scalar, L: Layer<A> + ?Sized>(
+    model: &L,
+    x: &Tensor<A>,
+    ctx: &mut Context<A>,
+) -> Result<Tensor<A>> {
     let rows = x.shape()[0];
     if rows <= PREDICT_ROWS {
         let y = model.forward(x, ctx)?;

@@ -57,6 +57,22 @@ fn a_trainer_inside_a_small_rayon_pool_is_neither_stuck_nor_different() -> Resul
 }
 
 #[test]
+fn predictions_shared_out_are_those_of_one_thread() -> Result<()> {
+    let mut model = Sequential::new().add(Dense::new(120).activation(Activation::Relu)).add(Dense::new(10));
+    model.initialize(&[FEATURES], 3)?;
+    let x = data()?.inputs()[0].clone();
+    let alone = model.predict(&x)?;
+    let trainer = Trainer::new(SoftmaxCrossEntropy::new(), Adam::new(1e-3)).threads(3);
+    for _ in 0..20 {
+        assert_eq!(trainer.predict(&model, &x)?, alone);
+    }
+    let mut wrong = x.to_owned();
+    wrong.swap_axes(0, 1);
+    assert!(trainer.predict(&model, &wrong).is_err());
+    Ok(())
+}
+
+#[test]
 fn a_machine_whose_cores_are_all_taken_only_makes_it_slower() -> Result<()> {
     let alone = train()?;
     let enough = AtomicBool::new(false);

@@ -254,6 +254,7 @@ fn nothing_is_allocated_in_a_steady_state() -> Result<()> {
         check(piece, 1, 1)?;
     }
     two_models_in_turn(&mut pieces)?;
+    predictions_on_two_threads()?;
     a_million_predictions(&pieces)
 }
 
@@ -272,6 +273,18 @@ fn two_models_in_turn(pieces: &mut [Piece]) -> Result<()> {
         both()?;
     }
     assert_eq!(allocations(|| (0..10).try_for_each(|_| both()))?, 0, "two models in turn allocate");
+    Ok(())
+}
+
+/// A batch that is large enough to be shared out.
+fn predictions_on_two_threads() -> Result<()> {
+    let mut model = Sequential::new().add(Dense::new(128).activation(Activation::Relu)).add(Dense::new(10));
+    model.initialize(&[300], 0)?;
+    let trainer = Trainer::new(SoftmaxCrossEntropy::new(), Adam::new(1e-3)).threads(2);
+    let x = wave(&[128, 300]);
+    let predict = |count| (0..count).try_for_each(|_| trainer.predict(&model, &x).map(drop));
+    predict(20)?;
+    assert_eq!(allocations(|| predict(20))?, 0, "predictions on two threads allocate");
     Ok(())
 }
 

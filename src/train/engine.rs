@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::workers::{Chunk, Chunks, MOST_SLOTS, SliceTable, Slices, Workers};
 use crate::error::{Error, Result};
@@ -30,6 +31,8 @@ pub(super) struct Engine<A: Scalar> {
     /// Whether there was a model to bind to yet.
     bound: bool,
     chunks: Chunks,
+    /// The bits of each chunk's sum of squares, for the norm.
+    squares: Vec<AtomicU64>,
     slots: Vec<Vec<A>>,
     /// The updates that each weight has had: bias corrections count these.
     ages: Vec<u64>,
@@ -55,6 +58,7 @@ impl<A: Scalar> Engine<A> {
             binding: Arc::default(),
             bound: false,
             chunks: Chunks::default(),
+            squares: Vec::new(),
             slots: Vec::new(),
             ages: Vec::new(),
             resting: HashMap::new(),
@@ -120,6 +124,7 @@ impl<A: Scalar> Engine<A> {
         }
         self.resting = known;
         self.chunks = Chunks::cut(binding.spans.iter().map(|span| span.range.len()), CHUNK);
+        self.squares = self.chunks.iter().map(|_| AtomicU64::new(0)).collect();
         (self.slots, self.ages, self.bound) = (slots, ages, true);
         self.binding = Arc::new(binding);
         Arc::clone(&self.binding)
@@ -154,13 +159,12 @@ impl<A: Scalar> Engine<A> {
         workers: &mut Workers,
         threads: usize,
     ) -> Result<()> {
-        let factor = self.clip_factor(shards)?;
+        let threads = if self.binding.len() < FORK_FROM { 1 } else { threads };
+        let factor = self.clip_factor(shards, workers, threads)?;
         for (at, age) in self.ages.iter_mut().enumerate() {
             *age += u64::from(shards.iter().any(|shard| shard.is_touched(at)));
         }
         let sweep = Sweep { rule: &*self.rule, rate: self.rate(), ages: &self.ages, factor, shards };
-        let threads = if self.binding.len() < FORK_FROM { 1 } else { threads };
-
         self.ties.release(model, &self.binding);
         let mut slices = self.table.borrow(self.binding.spans.len());
         collect(model, &self.binding, &mut slices);
@@ -174,15 +178,18 @@ impl<A: Scalar> Engine<A> {
     }
 
     /// What the gradients are multiplied with so that their norm over all weights is at most `clip_norm`.
-    fn clip_factor(&self, shards: &[Gradients<A>]) -> Result<f64> {
+    fn clip_factor(&self, shards: &[Gradients<A>], workers: &mut Workers, threads: usize) -> Result<f64> {
         let Some(most) = self.clip_norm else { return Ok(1.0) };
-        let mut sum = 0.0;
-        for chunk in self.chunks.iter() {
-            let mut buffer = [A::zero(); CHUNK];
-            if let Some(gradient) = total(shards, chunk, &mut buffer) {
-                sum += reduce::sum_of_squares(gradient).as_f64();
+        workers.run(threads, &|thread| {
+            for (chunk, place) in self.chunks.iter().zip(&self.squares).skip(thread).step_by(threads) {
+                let mut buffer = [A::zero(); CHUNK];
+                let gradient = total(shards, chunk, &mut buffer);
+                let square = gradient.map_or(0.0, |gradient| reduce::sum_of_squares(gradient).as_f64());
+                place.store(square.to_bits(), Ordering::Relaxed);
             }
-        }
+        });
+        // In the order of the chunks, whoever has done them.
+        let sum: f64 = self.squares.iter().map(|square| f64::from_bits(square.load(Ordering::Relaxed))).sum();
         let norm = sum.sqrt();
         if !norm.is_finite() {
             return Err(Error::NonFinite { what: "gradient norm".into(), step: self.step + 1, value: norm });

@@ -6,6 +6,7 @@ mod evaluate;
 mod fit;
 mod history;
 mod pass;
+mod predict;
 mod shard;
 mod shared_sum;
 mod step;

@@ -31,7 +31,9 @@ impl<A: Scalar> Task<'_, A> {
     /// number of shards must not depend on what the machine is busy with.
     pub(super) fn plan(&self, shards: Option<usize>, threads: usize) -> Plan {
         let rows = self.batch.len();
-        let worth_it = self.operations() >= FORK_FROM;
+        let sample = &self.batch.data.inputs()[0].shape()[1..];
+        let operations = operations(self.model, sample, self.batch.len());
+        let worth_it = is_worth_a_fork(self.purpose.operations() * operations);
         let automatic = if worth_it { threads } else { 1 };
         let shards = shards.unwrap_or(automatic).min(rows);
         let coupled = self.model.couples_samples() || self.targets.couple_samples();
@@ -42,14 +44,19 @@ impl<A: Scalar> Task<'_, A> {
         };
         Plan { shards, threads }
     }
+}
 
-    /// An estimate of the floating-point operations: every weight is used once at every position of every sample.
-    fn operations(&self) -> f64 {
-        let positions: usize = self.batch.data.inputs()[0].shape()[1..].iter().rev().skip(1).product();
-        let mut weights = 0;
-        self.model.visit(&mut Visitor::unnamed(&mut |_, param: &Param<A>| weights += param.len()));
-        self.purpose.operations() * weights as f64 * positions as f64 * self.batch.len() as f64
-    }
+/// How often weights are used in a forward pass, as an estimate: every one once at every position of every sample.
+pub(super) fn operations<A: Scalar>(model: &dyn Layer<A>, sample: &[usize], rows: usize) -> f64 {
+    let positions: usize = sample.iter().rev().skip(1).product();
+    let mut weights = 0;
+    model.visit(&mut Visitor::unnamed(&mut |_, param: &Param<A>| weights += param.len()));
+    weights as f64 * positions as f64 * rows as f64
+}
+
+/// Whether so many floating-point operations are worth a second thread.
+pub(super) fn is_worth_a_fork(operations: f64) -> bool {
+    operations >= FORK_FROM
 }
 
 /// How a batch is shared out.

@@ -1,3 +1,5 @@
+use std::sync::Mutex;
+
 use ndarray::{ArrayBase, Data, Dimension};
 
 use super::callbacks::{Callback, Progress};
@@ -11,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::layer::Layer;
 use crate::losses::Loss;
 use crate::metrics::Metric;
-use crate::model::{Model, with_context};
+use crate::model::{Model, check_samples, with_context, with_input};
 use crate::optimizers::Optimizer;
 use crate::scalar::{Element, Scalar};
 use crate::tensor::Tensor;
@@ -66,6 +68,8 @@ pub struct Trainer<A: Scalar = f32> {
     pub(super) engine: Engine<A>,
     pub(super) pass: Pass<A>,
     pub(super) workers: Workers,
+    /// Those that share predictions, for which a trainer is only borrowed.
+    pub(super) serving: Mutex<Workers>,
 }
 
 impl Trainer {
@@ -95,6 +99,7 @@ impl<A: Scalar> Trainer<A> {
             engine: Engine::new(Box::new(optimizer)),
             pass: Pass::new(),
             workers: Workers::new(),
+            serving: Mutex::new(Workers::new()),
         }
     }
 
@@ -267,7 +272,8 @@ impl<A: Scalar> Trainer<A> {
         report
     }
 
-    /// The outputs of a network for samples: [`Model::predict`].
+    /// The outputs of a network for samples, axis 0 the batch, any strides: [`Model::predict`], shared out over this
+    /// trainer's threads where the work is worth it.
     ///
     /// # Errors
     /// Where the samples do not fit the network.
@@ -277,7 +283,11 @@ impl<A: Scalar> Trainer<A> {
         S: Data<Elem = E>,
         D: Dimension,
     {
-        model.predict(x)
+        check_samples(x.shape())?;
+        if x.shape()[0] == 1 {
+            return model.predict(x);
+        }
+        with_input(x, |x| self.predict_shared(model, x))
     }
 
     /// What the outputs mean to the loss: the probabilities where the network gives logits. The name is
@@ -291,7 +301,7 @@ impl<A: Scalar> Trainer<A> {
         S: Data<Elem = E>,
         D: Dimension,
     {
-        let outputs = model.predict(x)?;
+        let outputs = self.predict(model, x)?;
         with_context(|ctx| self.losses[0].0.prediction(&outputs, ctx))
     }
 
