@@ -185,6 +185,7 @@ impl<'v, P> Visitor<'v, P> {
 }
 
 /// Writes the two visiting methods of a [`Layer`](crate::Layer) whose parameters are fields, named as the fields are.
+/// Fields that are an `Option` of one stand behind a second semicolon: `visit_params!(A; weight; bias)`.
 ///
 /// ```
 /// use layerwise::prelude::*;
@@ -204,13 +205,23 @@ impl<'v, P> Visitor<'v, P> {
 /// ```
 #[macro_export]
 macro_rules! visit_params {
-    ($scalar:ty; $($field:ident),+ $(,)?) => {
+    ($scalar:ty; $($field:ident),+ $(; $($optional:ident),+)? $(,)?) => {
         fn visit<'a>(&'a self, visitor: &mut $crate::Visitor<'_, &'a $crate::Param<$scalar>>) {
             $(visitor.param(stringify!($field), &self.$field);)+
+            $($(
+                if let Some(param) = &self.$optional {
+                    visitor.param(stringify!($optional), param);
+                }
+            )+)?
         }
 
         fn visit_mut<'a>(&'a mut self, visitor: &mut $crate::Visitor<'_, &'a mut $crate::Param<$scalar>>) {
             $(visitor.param(stringify!($field), &mut self.$field);)+
+            $($(
+                if let Some(param) = &mut self.$optional {
+                    visitor.param(stringify!($optional), param);
+                }
+            )+)?
         }
     };
 }

@@ -107,6 +107,16 @@ simd! {
     }
 }
 simd! {
+    /// Adds x to each row of y.
+    pub(crate) fn add_to_rows<A>(y: &mut [A], x: &[A]) {
+        for y in y.chunks_exact_mut(x.len().max(1)) {
+            for (y, &x) in y.iter_mut().zip(x) {
+                *y += x;
+            }
+        }
+    }
+}
+simd! {
     /// out = a + b.
     pub(crate) fn add<A>(a: &[A], b: &[A], out: &mut [A]) {
         for ((out, &a), &b) in out.iter_mut().zip(a).zip(b) {

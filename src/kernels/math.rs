@@ -1,6 +1,6 @@
 //! exp, tanh and erf as straight-line arithmetic, which compilers turn into vector code.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::thread::LocalKey;
 
 use num_traits::{Float, FromPrimitive, NumAssign};
@@ -37,9 +37,9 @@ pub trait Real: Float + FromPrimitive + NumAssign + Default + Send + Sync + Vect
     #[doc(hidden)]
     fn fast_erf<const FMA: bool>(self) -> Self;
 
-    /// This thread's memory for kernels that need some for a while.
+    /// This thread's memory for kernels that need some for a while, a piece for each use within a use.
     #[doc(hidden)]
-    fn spare() -> &'static LocalKey<Cell<Vec<Self>>>;
+    fn spare() -> &'static LocalKey<RefCell<Vec<Vec<Self>>>>;
 }
 
 /// The functions of one float type.
@@ -140,9 +140,9 @@ macro_rules! float_functions {
                 erf::$module::<FMA>(self)
             }
 
-            fn spare() -> &'static LocalKey<Cell<Vec<Self>>> {
+            fn spare() -> &'static LocalKey<RefCell<Vec<Vec<Self>>>> {
                 thread_local! {
-                    static SPARE: Cell<Vec<$float>> = const { Cell::new(Vec::new()) };
+                    static SPARE: RefCell<Vec<Vec<$float>>> = const { RefCell::new(Vec::new()) };
                 }
                 &SPARE
             }

@@ -19,8 +19,9 @@ impl<A: Real> Scratch<A> {
         if length == 0 {
             return Scratch { memory: Vec::new(), start: 0, length };
         }
-        // Taken out while it is in use, so that a use within a use has memory of its own.
-        let mut memory = A::spare().take();
+        // Taken out while it is in use, so that a use within a use has memory of its own: the last piece that came back
+        // is the outermost one's.
+        let mut memory = A::spare().with_borrow_mut(Vec::pop).unwrap_or_default();
         let align = LINE / size_of::<A>();
         if memory.len() < length + align {
             memory.resize(length + align, A::zero());
@@ -33,7 +34,8 @@ impl<A: Real> Scratch<A> {
 impl<A: Real> Drop for Scratch<A> {
     fn drop(&mut self) {
         if self.length > 0 {
-            A::spare().set(std::mem::take(&mut self.memory));
+            let memory = std::mem::take(&mut self.memory);
+            A::spare().with_borrow_mut(|spare| spare.push(memory));
         }
     }
 }

@@ -136,6 +136,38 @@ impl Activation {
         );
     }
 
+    /// y = f(z) for a layer that has this activation fused and has just computed z: in place where backward does not
+    /// ask for z.
+    pub(crate) fn finish<A: Scalar>(self, mut z: Tensor<A>, ctx: &mut Context<A>) -> Result<Tensor<A>> {
+        let width = row_width(&z);
+        if ctx.is_recording() && self.kept() == Kept::Input {
+            let mut y = ctx.tensor(z.shape());
+            self.apply(values(&z)?, values_mut(&mut y), width);
+            ctx.save(z);
+            return Ok(y);
+        }
+        self.apply_in_place(values_mut(&mut z), width);
+        Ok(z)
+    }
+
+    /// The way back: dz from dy, and y or what [`finish`](Self::finish) has saved.
+    pub(crate) fn undo<A: Scalar>(self, y: &Tensor<A>, dy: &Tensor<A>, ctx: &mut Context<A>) -> Result<Tensor<A>> {
+        let kept = match self.kept() {
+            Kept::Nothing => return Ok(dy.clone()),
+            Kept::Input => ctx.restore(),
+            Kept::Output => y.clone(),
+        };
+        let mut dz = ctx.tensor(dy.shape());
+        self.gradient(values(&kept)?, values(dy)?, values_mut(&mut dz), row_width(dy));
+        ctx.recycle(kept);
+        Ok(dz)
+    }
+
+    /// What the backward pass of a layer that reads its input and has this activation fused reads.
+    pub(crate) fn fused_needs(self) -> Needs {
+        Needs { input: true, output: self.kept() == Kept::Output }
+    }
+
     /// The settings of a layer that has this activation fused.
     pub(crate) fn describe(self) -> Value {
         match self {

@@ -1,6 +1,5 @@
 use serde_json::{Value, json};
 
-use super::activation::Kept;
 use super::{Activation, check_batch, check_features, features};
 use crate::context::Context;
 use crate::error::{Error, Result};
@@ -8,9 +7,10 @@ use crate::initializers::{Init, Initializer};
 use crate::kernels::gemm::{Ending, Matrix, gemm};
 use crate::kernels::reduce::add_columns;
 use crate::layer::{Layer, Needs};
-use crate::param::{Param, Visitor};
+use crate::param::Param;
 use crate::scalar::Scalar;
 use crate::tensor::{Tensor, values, values_mut};
+use crate::visit_params;
 
 /// y = f(x W + b) on the last axis.
 ///
@@ -154,18 +154,7 @@ impl<A: Scalar> Layer<A> for Dense<A> {
         let relu = self.activation == Activation::Relu;
         let x = Matrix::row_major(values(x)?, rows, features);
         gemm(x, weight, values_mut(&mut y), self.units, Ending { beta: A::zero(), bias, relu });
-        if relu {
-            return Ok(y);
-        }
-        if ctx.is_recording() && self.activation.kept() == Kept::Input {
-            let z = y;
-            let mut y = ctx.tensor(z.shape());
-            self.activation.apply(values(&z)?, values_mut(&mut y), self.units);
-            ctx.save(z);
-            return Ok(y);
-        }
-        self.activation.apply_in_place(values_mut(&mut y), self.units);
-        Ok(y)
+        if relu { Ok(y) } else { self.activation.finish(y, ctx) }
     }
 
     fn backward(
@@ -176,16 +165,7 @@ impl<A: Scalar> Layer<A> for Dense<A> {
         want_dx: bool,
         ctx: &mut Context<A>,
     ) -> Result<Option<Tensor<A>>> {
-        let dz = match self.activation.kept() {
-            Kept::Nothing => dy.clone(),
-            kept => {
-                let saved = if kept == Kept::Input { ctx.restore() } else { y.clone() };
-                let mut dz = ctx.tensor(dy.shape());
-                self.activation.gradient(values(&saved)?, values(dy)?, values_mut(&mut dz), self.units);
-                ctx.recycle(saved);
-                dz
-            }
-        };
+        let dz = self.activation.undo(y, dy, ctx)?;
         self.add_gradients(x, values(&dz)?, ctx)?;
 
         let mut dx = None;
@@ -205,20 +185,8 @@ impl<A: Scalar> Layer<A> for Dense<A> {
     }
 
     fn needs(&self) -> Needs {
-        Needs { input: true, output: self.activation.kept() == Kept::Output }
+        self.activation.fused_needs()
     }
 
-    fn visit<'a>(&'a self, visitor: &mut Visitor<'_, &'a Param<A>>) {
-        visitor.param("weight", &self.weight);
-        if let Some(bias) = &self.bias {
-            visitor.param("bias", bias);
-        }
-    }
-
-    fn visit_mut<'a>(&'a mut self, visitor: &mut Visitor<'_, &'a mut Param<A>>) {
-        visitor.param("weight", &mut self.weight);
-        if let Some(bias) = &mut self.bias {
-            visitor.param("bias", bias);
-        }
-    }
+    visit_params!(A; weight; bias);
 }

@@ -4,6 +4,7 @@ mod activation;
 mod add;
 mod batch_normalization;
 mod concatenate;
+mod conv;
 mod dense;
 mod dropout;
 mod embedding;
@@ -11,13 +12,16 @@ mod flatten;
 mod lambda;
 mod reshape;
 mod simple_rnn;
-#[allow(dead_code)] // until pooling and convolutions are there
 mod window;
 
 pub use activation::Activation;
 pub use add::Add;
 pub use batch_normalization::BatchNormalization;
 pub use concatenate::Concatenate;
+pub use conv::{
+    Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d, Convolution, DepthwiseConv1d, DepthwiseConv2d,
+    DepthwiseConvolution, Extents, SeparableConv1d, SeparableConv2d, SeparableConvolution, TransposedConvolution,
+};
 pub use dense::Dense;
 pub use dropout::Dropout;
 pub use embedding::Embedding;

@@ -7,6 +7,8 @@ mod tile;
 
 use ndarray::{ArrayView2, ArrayViewMut2};
 
+pub(super) use tile::{Finish, write};
+
 use super::elementwise::relu_in_place;
 use super::math::Real;
 use super::simd::{Level, level};

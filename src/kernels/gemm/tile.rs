@@ -25,13 +25,13 @@ pub(super) struct Target<A> {
 
 /// What becomes of the sums.
 #[derive(Clone, Copy)]
-pub(super) struct Finish<A> {
+pub(in crate::kernels) struct Finish<A> {
     /// By what that which stands in the target is multiplied before it is added; at 0 it is not read.
-    pub(super) beta: A,
+    pub(in crate::kernels) beta: A,
     /// Added to each row; null for none.
-    pub(super) bias: *const A,
+    pub(in crate::kernels) bias: *const A,
     /// Whether negative sums become 0.
-    pub(super) relu: bool,
+    pub(in crate::kernels) relu: bool,
 }
 
 /// Lines of memory that are wanted soon: rows of `bytes` bytes, `stride` bytes apart.
@@ -121,7 +121,7 @@ pub(super) unsafe fn tile<V: Vector, const ROWS: usize, const VECTORS: usize, co
             }
             multiply::<V, ROWS, VECTORS, PARTLY>(&mut sums, step, a, b, mask);
         }
-        write(sums, target, mask, finish);
+        write(&mut sums, ROWS, |row| target.data.add(row * target.stride), mask, finish);
     }
 }
 
@@ -164,24 +164,27 @@ unsafe fn multiply<V: Vector, const ROWS: usize, const VECTORS: usize, const PAR
     }
 }
 
-/// Brings the sums to their end, one thing after the other over all of them, and writes them.
+/// Brings the sums to their end, one thing after the other over all of them, and writes the first `count` rows to
+/// where `target` says.
 ///
 /// # Safety
-/// As for [`tile`].
+/// The instruction set of `V`; targets and bias good for the registers of a row, of the last of which `mask` tells how
+/// many numbers count.
 #[inline(always)]
-unsafe fn write<V: Vector, const ROWS: usize, const VECTORS: usize>(
-    mut sums: [[V; VECTORS]; ROWS],
-    target: Target<V::Item>,
+pub(in crate::kernels) unsafe fn write<V: Vector, const VECTORS: usize>(
+    sums: &mut [[V; VECTORS]],
+    count: usize,
+    target: impl Fn(usize) -> *mut V::Item,
     mask: Option<V::Mask>,
     finish: Finish<V::Item>,
 ) {
-    // SAFETY: as for `tile`.
+    // SAFETY: the caller's promises.
     unsafe {
         if finish.beta != V::Item::zero() {
             let beta = V::splat(finish.beta);
-            for (row, sums) in sums.iter_mut().enumerate() {
+            for (row, sums) in sums.iter_mut().enumerate().take(count) {
                 for (vector, sum) in sums.iter_mut().enumerate() {
-                    let from = target.data.add(row * target.stride + vector * V::LANES);
+                    let from = target(row).add(vector * V::LANES);
                     *sum = beta.fma(read::<V>(from, mask.filter(|_| vector + 1 == VECTORS)), *sum);
                 }
             }
@@ -190,7 +193,7 @@ unsafe fn write<V: Vector, const ROWS: usize, const VECTORS: usize>(
             for vector in 0..VECTORS {
                 let from = finish.bias.add(vector * V::LANES);
                 let bias = read::<V>(from, mask.filter(|_| vector + 1 == VECTORS));
-                for sums in &mut sums {
+                for sums in sums.iter_mut() {
                     sums[vector] = sums[vector].add(bias);
                 }
             }
@@ -200,8 +203,8 @@ unsafe fn write<V: Vector, const ROWS: usize, const VECTORS: usize>(
                 *sum = sum.relu();
             }
         }
-        for (row, sums) in sums.iter().enumerate() {
-            let to = target.data.add(row * target.stride);
+        for (row, sums) in sums.iter().enumerate().take(count) {
+            let to = target(row);
             for (vector, sum) in sums[..VECTORS - 1].iter().enumerate() {
                 sum.store(to.add(vector * V::LANES));
             }

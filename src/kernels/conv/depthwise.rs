@@ -1,0 +1,292 @@
+//! Convolutions of each channel by itself: `multiplier` filters a channel, filter j of channel c at c * multiplier + j.
+//!
+//! The weight is `(kernel height, kernel width, channels, multiplier)`, that is `(taps, filters)`. With one filter a
+//! channel everything runs along the channels, a register at a time.
+
+use num_traits::Zero;
+
+use super::super::math::Real;
+use super::super::scratch::Scratch;
+use super::super::simd::{by_level, level};
+use super::super::vector::Vector;
+use super::{Geometry, copy_from_frames, copy_into_frames};
+
+/// Windows of a row that are worked on side by side.
+const SIDE: usize = 4;
+
+/// y = x * w + b.
+pub(crate) fn depthwise<A: Real>(geometry: &Geometry, x: &[A], w: &[A], bias: Option<&[A]>, y: &mut [A]) {
+    check(geometry, x, y, w);
+    assert!(bias.is_none_or(|bias| bias.len() == geometry.filters));
+    each_frame(geometry, x, |image, frame| {
+        let y = &mut y[image * geometry.output()..][..geometry.output()];
+        match multiplier(geometry) {
+            1 => gather(level(), geometry, frame, w, bias, y),
+            several => gather_several(geometry, several, frame, w, bias, y),
+        }
+    });
+}
+
+/// dx from dz.
+pub(crate) fn depthwise_input_gradient<A: Real>(geometry: &Geometry, dz: &[A], w: &[A], dx: &mut [A]) {
+    check(geometry, dx, dz, w);
+    let padded = geometry.is_padded();
+    let mut room = Scratch::of(if padded { geometry.frame() } else { 0 });
+    for (dx, dz) in dx.chunks_exact_mut(geometry.image()).zip(dz.chunks_exact(geometry.output())) {
+        let frame = if padded { &mut *room } else { &mut *dx };
+        frame.fill(A::zero());
+        match multiplier(geometry) {
+            1 => scatter(level(), geometry, dz, w, frame),
+            several => scatter_several(geometry, several, dz, w, frame),
+        }
+        if padded {
+            copy_from_frames(geometry, &room, dx);
+        }
+    }
+}
+
+/// dw from x and dz, added to what stands there.
+pub(crate) fn depthwise_weight_gradient<A: Real>(geometry: &Geometry, x: &[A], dz: &[A], dw: &mut [A]) {
+    check(geometry, x, dz, dw);
+    each_frame(geometry, x, |image, frame| {
+        let dz = &dz[image * geometry.output()..][..geometry.output()];
+        match multiplier(geometry) {
+            1 => correlate(level(), geometry, frame, dz, dw),
+            several => correlate_several(geometry, several, frame, dz, dw),
+        }
+    });
+}
+
+fn multiplier(geometry: &Geometry) -> usize {
+    geometry.filters / geometry.channels
+}
+
+fn taps(geometry: &Geometry) -> usize {
+    geometry.height.kernel * geometry.width.kernel
+}
+
+fn check<A>(geometry: &Geometry, x: &[A], y: &[A], w: &[A]) {
+    assert!(x.len() / geometry.image() * geometry.output() == y.len() && x.len().is_multiple_of(geometry.image()));
+    assert!(w.len() == taps(geometry) * geometry.filters && geometry.filters.is_multiple_of(geometry.channels));
+}
+
+/// Calls `work` for each image as windows see it.
+fn each_frame<A: Real>(geometry: &Geometry, x: &[A], mut work: impl FnMut(usize, &[A])) {
+    let padded = geometry.is_padded();
+    let mut room = Scratch::of(if padded { geometry.frame() } else { 0 });
+    room.fill(A::zero());
+    for (number, image) in x.chunks_exact(geometry.image()).enumerate() {
+        if padded {
+            copy_into_frames(geometry, image, &mut room);
+            work(number, &room);
+        } else {
+            work(number, image);
+        }
+    }
+}
+
+/// Where the first of a row's windows begins.
+#[inline(always)]
+fn row_start(geometry: &Geometry, row: usize) -> usize {
+    row * geometry.height.stride * geometry.row()
+}
+
+/// From where a window begins to one of its elements.
+#[inline(always)]
+fn tap_shift(geometry: &Geometry, row: usize, column: usize) -> usize {
+    row * geometry.height.dilation * geometry.row() + column * geometry.width.dilation * geometry.channels
+}
+
+/// Which of the register's channels there are, where not all are.
+///
+/// # Safety
+/// The instruction set of `V`.
+#[inline(always)]
+unsafe fn mask<V: Vector>(channels: usize, channel: usize) -> Option<V::Mask> {
+    let left = channels - channel;
+    // SAFETY: the caller's promise.
+    (left < V::LANES).then(|| unsafe { V::mask(left) })
+}
+
+/// # Safety
+/// The instruction set of `V`; a pointer good for what the mask says.
+#[inline(always)]
+unsafe fn read<V: Vector>(from: *const V::Item, mask: Option<V::Mask>) -> V {
+    // SAFETY: the caller's promises.
+    unsafe { mask.map_or_else(|| V::load(from), |mask| V::load_some(from, mask)) }
+}
+
+/// # Safety
+/// As for [`read`].
+#[inline(always)]
+unsafe fn save<V: Vector>(value: V, to: *mut V::Item, mask: Option<V::Mask>) {
+    // SAFETY: the caller's promises.
+    unsafe { mask.map_or_else(|| value.store(to), |mask| value.store_some(to, mask)) }
+}
+
+by_level! {
+    fn gather<A>(geometry: &Geometry, frame: &[A], w: &[A], bias: Option<&[A]>, y: &mut [A]) = gather_rows
+}
+by_level! {
+    fn scatter<A>(geometry: &Geometry, dz: &[A], w: &[A], frame: &mut [A]) = scatter_rows
+}
+by_level! {
+    fn correlate<A>(geometry: &Geometry, frame: &[A], dz: &[A], dw: &mut [A]) = correlate_rows
+}
+
+/// # Safety
+/// The instruction set of `V`.
+#[inline(always)]
+unsafe fn gather_rows<V: Vector>(
+    geometry: &Geometry,
+    frame: &[V::Item],
+    w: &[V::Item],
+    bias: Option<&[V::Item]>,
+    y: &mut [V::Item],
+) {
+    let Geometry { height, width, channels, .. } = *geometry;
+    let next = width.stride * channels;
+    for row in 0..height.output {
+        let x = &frame[row_start(geometry, row)..];
+        let y = &mut y[row * width.output * channels..][..width.output * channels];
+        for first in (0..width.output).step_by(SIDE) {
+            let count = SIDE.min(width.output - first);
+            // SAFETY: the instruction set is there; windows lie within the frame by how the extents were worked out,
+            // and windows beyond the last of a row stand for the last one and are not written.
+            unsafe {
+                for channel in (0..channels).step_by(V::LANES) {
+                    let mask = mask::<V>(channels, channel);
+                    let start = bias.map_or(V::splat(V::Item::zero()), |b| read::<V>(b.as_ptr().add(channel), mask));
+                    let mut sums = [start; SIDE];
+                    for tap_row in 0..height.kernel {
+                        for tap_column in 0..width.kernel {
+                            let tap = tap_row * width.kernel + tap_column;
+                            let weight = read::<V>(w.as_ptr().add(tap * channels + channel), mask);
+                            let from = x.as_ptr().add(tap_shift(geometry, tap_row, tap_column) + channel);
+                            for (side, sum) in sums.iter_mut().enumerate() {
+                                let window = first + side.min(count - 1);
+                                *sum = weight.fma(read::<V>(from.add(window * next), mask), *sum);
+                            }
+                        }
+                    }
+                    for (side, sum) in sums.iter().enumerate().take(count) {
+                        save(*sum, y.as_mut_ptr().add((first + side) * channels + channel), mask);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// # Safety
+/// The instruction set of `V`.
+#[inline(always)]
+unsafe fn scatter_rows<V: Vector>(geometry: &Geometry, dz: &[V::Item], w: &[V::Item], frame: &mut [V::Item]) {
+    let Geometry { height, width, channels, .. } = *geometry;
+    let next = width.stride * channels;
+    for row in 0..height.output {
+        let dx = &mut frame[row_start(geometry, row)..];
+        let dz = &dz[row * width.output * channels..][..width.output * channels];
+        for tap_row in 0..height.kernel {
+            for tap_column in 0..width.kernel {
+                let tap = tap_row * width.kernel + tap_column;
+                let shift = tap_shift(geometry, tap_row, tap_column);
+                // SAFETY: the instruction set is there; windows lie within the frame by how the extents were worked
+                // out.
+                unsafe {
+                    for channel in (0..channels).step_by(V::LANES) {
+                        let mask = mask::<V>(channels, channel);
+                        let weight = read::<V>(w.as_ptr().add(tap * channels + channel), mask);
+                        for window in 0..width.output {
+                            let to = dx.as_mut_ptr().add(shift + window * next + channel);
+                            let gradient = read::<V>(dz.as_ptr().add(window * channels + channel), mask);
+                            save(weight.fma(gradient, read::<V>(to, mask)), to, mask);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// # Safety
+/// The instruction set of `V`.
+#[inline(always)]
+unsafe fn correlate_rows<V: Vector>(geometry: &Geometry, frame: &[V::Item], dz: &[V::Item], dw: &mut [V::Item]) {
+    let Geometry { height, width, channels, .. } = *geometry;
+    let next = width.stride * channels;
+    for row in 0..height.output {
+        let x = &frame[row_start(geometry, row)..];
+        let dz = &dz[row * width.output * channels..][..width.output * channels];
+        for tap_row in 0..height.kernel {
+            for tap_column in 0..width.kernel {
+                let tap = tap_row * width.kernel + tap_column;
+                let shift = tap_shift(geometry, tap_row, tap_column);
+                // SAFETY: the instruction set is there; windows lie within the frame by how the extents were worked
+                // out.
+                unsafe {
+                    for channel in (0..channels).step_by(V::LANES) {
+                        let mask = mask::<V>(channels, channel);
+                        let mut sums = [V::splat(V::Item::zero()); SIDE];
+                        for window in 0..width.output {
+                            let met = read::<V>(x.as_ptr().add(shift + window * next + channel), mask);
+                            let gradient = read::<V>(dz.as_ptr().add(window * channels + channel), mask);
+                            sums[window % SIDE] = met.fma(gradient, sums[window % SIDE]);
+                        }
+                        let to = dw.as_mut_ptr().add(tap * channels + channel);
+                        let sum = sums.into_iter().fold(read::<V>(to, mask), |total, sum| total.add(sum));
+                        save(sum, to, mask);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Calls `work` with the numbers of a window, a place in the image, a tap and a channel for everything that meets.
+#[inline(always)]
+fn each_meeting(geometry: &Geometry, mut work: impl FnMut(usize, usize, usize, usize)) {
+    let Geometry { height, width, channels, .. } = *geometry;
+    for row in 0..height.output {
+        for column in 0..width.output {
+            let window = row * width.output + column;
+            let start = row_start(geometry, row) + column * width.stride * channels;
+            for tap in 0..taps(geometry) {
+                let place = start + tap_shift(geometry, tap / width.kernel, tap % width.kernel);
+                for channel in 0..channels {
+                    work(window, place + channel, tap, channel);
+                }
+            }
+        }
+    }
+}
+
+fn gather_several<A: Real>(g: &Geometry, several: usize, frame: &[A], w: &[A], bias: Option<&[A]>, y: &mut [A]) {
+    for y in y.chunks_exact_mut(g.filters) {
+        match bias {
+            Some(bias) => y.copy_from_slice(bias),
+            None => y.fill(A::zero()),
+        }
+    }
+    each_meeting(g, |window, place, tap, channel| {
+        let w = &w[tap * g.filters + channel * several..][..several];
+        let y = &mut y[window * g.filters + channel * several..][..several];
+        y.iter_mut().zip(w).for_each(|(y, &w)| *y += frame[place] * w);
+    });
+}
+
+fn scatter_several<A: Real>(g: &Geometry, several: usize, dz: &[A], w: &[A], frame: &mut [A]) {
+    each_meeting(g, |window, place, tap, channel| {
+        let w = &w[tap * g.filters + channel * several..][..several];
+        let dz = &dz[window * g.filters + channel * several..][..several];
+        frame[place] += w.iter().zip(dz).fold(A::zero(), |sum, (&w, &dz)| sum + w * dz);
+    });
+}
+
+fn correlate_several<A: Real>(g: &Geometry, several: usize, frame: &[A], dz: &[A], dw: &mut [A]) {
+    each_meeting(g, |window, place, tap, channel| {
+        let dw = &mut dw[tap * g.filters + channel * several..][..several];
+        let dz = &dz[window * g.filters + channel * several..][..several];
+        dw.iter_mut().zip(dz).for_each(|(dw, &dz)| *dw += frame[place] * dz);
+    });
+}
