@@ -36,7 +36,8 @@ impl<A: Scalar> Trainer<A> {
             let targets = Targets { losses: &self.losses, instead: None };
             let batch = Batch { data, rows: Some(rows) };
             let predictions = !self.metrics.is_empty();
-            let task = Task { model, targets, batch, purpose: Purpose::Evaluate, predictions };
+            let task =
+                Task { model, targets, batch, purpose: Purpose::Evaluate, predictions, micro_batch: self.micro_batch };
             let plan = task.plan(self.shards, self.threads);
             self.pass.run(task, plan, &mut self.workers)?;
             self.gather(plan.shards, rows.len(), &mut means)?;

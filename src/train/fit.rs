@@ -116,7 +116,8 @@ impl<A: Scalar> Trainer<A> {
     fn shards_of_a_full_batch(&self, model: &dyn Layer<A>, data: &Dataset<A>, order: &[usize]) -> usize {
         let targets = Targets { losses: &self.losses, instead: None };
         let batch = Batch { data, rows: Some(&order[..self.batch_size.min(order.len())]) };
-        let task = Task { model, targets, batch, purpose: self.training(), predictions: false };
+        let task =
+            Task { model, targets, batch, purpose: self.training(), predictions: false, micro_batch: self.micro_batch };
         task.plan(self.shards, self.threads).shards
     }
 

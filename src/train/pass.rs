@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::engine::Engine;
 use super::shard::{Job, Shard};
 use super::shared_sum::SharedSum;
-use super::task::{Batch, Plan, Targets, Task};
+use super::task::{Batch, Plan, Size, Targets, Task};
 use super::workers::Workers;
 use crate::context::{AllReduce, Context, Mode};
 use crate::error::{Error, Result};
@@ -28,6 +28,7 @@ pub(super) struct Pass<A: Scalar> {
     /// The outputs' shapes for the batch, and the inputs' for which they were worked out.
     output_shapes: Vec<Vec<usize>>,
     input_shapes: Vec<Vec<usize>>,
+    size: Size,
 }
 
 impl<A: Scalar> Pass<A> {
@@ -42,6 +43,7 @@ impl<A: Scalar> Pass<A> {
             gradients: Vec::new(),
             output_shapes: Vec::new(),
             input_shapes: Vec::new(),
+            size: Size::default(),
         }
     }
 
@@ -107,6 +109,7 @@ impl<A: Scalar> Pass<A> {
             weights: weights.as_ref(),
             denominators: &self.denominators,
             output_shapes: &self.output_shapes,
+            rows_at_once: self.rows_at_once(task, plan),
         };
         let all = &self.shards;
         let meeting = &*self.meeting;
@@ -166,10 +169,18 @@ impl<A: Scalar> Pass<A> {
             let shapes = batch.data.sample_shapes();
             self.output_shapes = model.output_shapes(&shapes)?;
             self.output_shapes.iter_mut().for_each(|shape| shape.insert(0, 0));
+            self.size = Size::of(model, &shapes)?;
             self.input_shapes = shapes;
         }
         self.output_shapes.iter_mut().for_each(|shape| shape[0] = batch.len());
         Ok(())
+    }
+
+    /// How many rows of a shard go through the network at once: all of them where they influence each other, or where
+    /// they fit the cache.
+    fn rows_at_once(&self, task: Task<'_, A>, plan: Plan) -> usize {
+        let all = task.batch.len().div_ceil(plan.shards);
+        if task.couples_samples() { all } else { task.micro_batch.unwrap_or(self.size.rows_at_once()).min(all) }
     }
 
     /// Makes shards as they are needed, and has those of this pass meet in the same place.

@@ -28,6 +28,8 @@ pub(super) struct Job<'j, A: Scalar> {
     pub(super) denominators: &'j [A],
     /// The shape of each output for the whole batch.
     pub(super) output_shapes: &'j [Vec<usize>],
+    /// The rows of a shard that go through the network at once.
+    pub(super) rows_at_once: usize,
 }
 
 impl<A: Scalar> Job<'_, A> {
@@ -56,6 +58,8 @@ pub(super) struct Shard<A: Scalar> {
     gradients: Vec<Option<Tensor<A>>>,
     /// For each output what its loss takes it for, where somebody asked.
     pub(super) predictions: Vec<Tensor<A>>,
+    /// The rows that these have so far.
+    predicted: usize,
     /// The loss of each output, as this shard's part of the batch's, without its weight in the sum.
     pub(super) losses: Vec<A>,
     pub(super) error: Option<Error>,
@@ -69,6 +73,7 @@ impl<A: Scalar> Shard<A> {
             outputs: Vec::new(),
             gradients: Vec::new(),
             predictions: Vec::new(),
+            predicted: 0,
             losses: Vec::new(),
             error: None,
         }
@@ -98,8 +103,21 @@ impl<A: Scalar> Shard<A> {
             Purpose::Evaluate => self.ctx.begin(Mode::Inference, false),
         }
         let rows = job.rows(number);
-        self.forward(&rows, job)?;
-        self.compute_losses(&rows, job)?;
+        for start in rows.clone().step_by(job.rows_at_once) {
+            let part = start..rows.end.min(start + job.rows_at_once);
+            let done = self.run_rows(&part, rows.len(), job);
+            done.map_err(|error| error.map_sample(|row| part.start - rows.start + row))?;
+            if part.end < rows.end {
+                self.clear_values();
+            }
+        }
+        Ok(())
+    }
+
+    /// Some rows of a shard of `all`: their losses and gradients are added to those of the rows before.
+    fn run_rows(&mut self, rows: &Range<usize>, all: usize, job: &Job<'_, A>) -> Result<()> {
+        self.forward(rows, job)?;
+        self.compute_losses(rows, all, job)?;
         if job.task.purpose.is_training() {
             self.backward(job)?;
         }
@@ -108,11 +126,18 @@ impl<A: Scalar> Shard<A> {
 
     /// Gives all values back that a pass has left.
     fn clear(&mut self) {
-        for list in [&mut self.inputs, &mut self.outputs, &mut self.predictions] {
+        self.clear_values();
+        self.predictions.drain(..).for_each(|tensor| self.ctx.recycle(tensor));
+        self.losses.clear();
+        self.predicted = 0;
+    }
+
+    /// Gives those back that the next rows do not need.
+    fn clear_values(&mut self) {
+        for list in [&mut self.inputs, &mut self.outputs] {
             list.drain(..).for_each(|tensor| self.ctx.recycle(tensor));
         }
         self.gradients.drain(..).flatten().for_each(|tensor| self.ctx.recycle(tensor));
-        self.losses.clear();
     }
 
     fn forward(&mut self, rows: &Range<usize>, job: &Job<'_, A>) -> Result<()> {
@@ -129,7 +154,7 @@ impl<A: Scalar> Shard<A> {
     }
 
     /// The loss of each output, in training its gradient, and what it takes the output for.
-    fn compute_losses(&mut self, rows: &Range<usize>, job: &Job<'_, A>) -> Result<()> {
+    fn compute_losses(&mut self, rows: &Range<usize>, all: usize, job: &Job<'_, A>) -> Result<()> {
         if self.outputs.len() != job.gathered.len() {
             let what = "targets of the data set against outputs of the model";
             return Err(Error::length(what, self.outputs.len(), job.gathered.len()));
@@ -143,13 +168,18 @@ impl<A: Scalar> Shard<A> {
             let samples = Samples { weights, scale: scale(job.denominators[number]) };
             let computed = loss.compute(output, &target, samples, job.task.purpose.is_training(), &mut self.ctx);
             let (value, gradient) = computed.map_err(|error| job.task.targets.place(error, number))?;
-            self.losses.push(value);
+            match self.losses.get_mut(number) {
+                Some(loss) => *loss += value,
+                None => self.losses.push(value),
+            }
             let gradient = gradient.map(|gradient| weighed(gradient, weight, output, loss, &mut self.ctx));
             self.gradients.push(gradient.transpose()?);
             if job.task.predictions {
-                self.predictions.push(loss.prediction(output, &mut self.ctx)?);
+                let prediction = loss.prediction(output, &mut self.ctx)?;
+                keep_prediction(&mut self.predictions, number, prediction, self.predicted, all, &mut self.ctx)?;
             }
         }
+        self.predicted += rows.len();
         Ok(())
     }
 
@@ -177,6 +207,32 @@ impl<A: Scalar> Shard<A> {
         model.visit_mut(&mut Visitor::unnamed(&mut each));
         ctx.drop_pending();
     }
+}
+
+/// Puts the prediction for some rows of `all` behind those of the rows before.
+fn keep_prediction<A: Scalar>(
+    predictions: &mut Vec<Tensor<A>>,
+    number: usize,
+    prediction: Tensor<A>,
+    before: usize,
+    all: usize,
+    ctx: &mut Context<A>,
+) -> Result<()> {
+    let rows = prediction.shape()[0];
+    if rows == all {
+        predictions.push(prediction);
+        return Ok(());
+    }
+    if predictions.len() == number {
+        let mut shape = prediction.raw_dim();
+        shape[0] = all;
+        predictions.push(ctx.tensor(ndarray::Dimension::slice(&shape)));
+    }
+    let prediction = ctx.standard(prediction);
+    let width = prediction.len() / rows;
+    values_mut(&mut predictions[number])[before * width..][..rows * width].copy_from_slice(values(&prediction)?);
+    ctx.recycle(prediction);
+    Ok(())
 }
 
 /// The gradient of a loss with respect to an output, times the loss's weight in the sum.

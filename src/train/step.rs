@@ -58,7 +58,7 @@ impl<A: Scalar> Trainer<A> {
     ) -> Result<Stepped> {
         let targets = Targets { losses: &self.losses, instead };
         let purpose = self.training();
-        let task = Task { model, targets, batch, purpose, predictions };
+        let task = Task { model, targets, batch, purpose, predictions, micro_batch: self.micro_batch };
         let plan = task.plan(self.shards, self.threads);
         let loss = self.pass.run(task, plan, &mut self.workers)?.as_f64();
         if !loss.is_finite() {

@@ -10,10 +10,17 @@ use crate::losses::Loss;
 use crate::model::rows_of;
 use crate::param::{Param, Visitor};
 use crate::scalar::Scalar;
+use crate::summary::Summary;
 use crate::tensor::{Tensor, values, values_mut};
 
 /// Below so many floating-point operations a pass stays on the calling thread: a few tens of microseconds.
 const FORK_FROM: f64 = 4e6;
+
+/// The numbers that a micro-batch may work on: 1 MiB of `f32`.
+const CACHE: usize = 1 << 18;
+
+/// The fewest rows of a micro-batch.
+const LEAST_ROWS: usize = 4;
 
 /// One pass of a batch over a network.
 #[derive(Clone, Copy)]
@@ -24,9 +31,16 @@ pub(super) struct Task<'t, A: Scalar> {
     pub(super) purpose: Purpose,
     /// Whether somebody asks what the losses take the outputs for.
     pub(super) predictions: bool,
+    /// How many rows of a shard go through the network at once, where the user fixed it.
+    pub(super) micro_batch: Option<usize>,
 }
 
 impl<A: Scalar> Task<'_, A> {
+    /// Whether the samples of a batch influence each other.
+    pub(super) fn couples_samples(&self) -> bool {
+        self.model.couples_samples() || self.targets.couple_samples()
+    }
+
     /// In how many shards to cut the batch and how many threads to use, where `shards` is what the user fixed. The
     /// number of shards must not depend on what the machine is busy with.
     pub(super) fn plan(&self, shards: Option<usize>, threads: usize) -> Plan {
@@ -36,8 +50,7 @@ impl<A: Scalar> Task<'_, A> {
         let worth_it = is_worth_a_fork(self.purpose.operations() * operations);
         let automatic = if worth_it { threads } else { 1 };
         let shards = shards.unwrap_or(automatic).min(rows);
-        let coupled = self.model.couples_samples() || self.targets.couple_samples();
-        let threads = match (coupled, worth_it) {
+        let threads = match (self.couples_samples(), worth_it) {
             (true, _) => shards,
             (false, true) => shards.min(threads),
             (false, false) => 1,
@@ -57,6 +70,33 @@ pub(super) fn operations<A: Scalar>(model: &dyn Layer<A>, sample: &[usize], rows
 /// Whether so many floating-point operations are worth a second thread.
 pub(super) fn is_worth_a_fork(operations: f64) -> bool {
     operations >= FORK_FROM
+}
+
+/// How much memory a network works on.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Size {
+    /// The values between its layers, for one sample.
+    values: usize,
+    /// The numbers of its weights.
+    weights: usize,
+}
+
+impl Size {
+    pub(super) fn of<A: Scalar>(model: &dyn Layer<A>, inputs: &[Vec<usize>]) -> Result<Self> {
+        let mut summary = Summary::default();
+        model.summarize(inputs, &mut summary)?;
+        let numbers =
+            |shapes: &Vec<Vec<usize>>| shapes.iter().map(|shape| shape.iter().product::<usize>()).sum::<usize>();
+        let values = summary.rows().iter().map(|row| numbers(&row.outputs)).sum();
+        Ok(Size { values, weights: summary.trainable() + summary.non_trainable() })
+    }
+
+    /// The rows whose values and gradients stay in the second cache, but so many that reading the weights anew for each
+    /// of these micro-batches costs less than it saves. It must not depend on the machine: sums are in this order.
+    pub(super) fn rows_at_once(self) -> usize {
+        let values = self.values.max(1);
+        (CACHE / (2 * values)).max(self.weights.div_ceil(values)).max(LEAST_ROWS)
+    }
 }
 
 /// How a batch is shared out.

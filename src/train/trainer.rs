@@ -63,6 +63,7 @@ pub struct Trainer<A: Scalar = f32> {
     pub(super) seed: u64,
     pub(super) shards: Option<usize>,
     pub(super) threads: usize,
+    pub(super) micro_batch: Option<usize>,
     pub(super) progress: Progress,
     pub(super) epochs_done: u64,
     pub(super) engine: Engine<A>,
@@ -94,6 +95,7 @@ impl<A: Scalar> Trainer<A> {
             seed: 0,
             shards: None,
             threads: std::thread::available_parallelism().map_or(1, usize::from),
+            micro_batch: None,
             progress: Progress::Auto,
             epochs_done: 0,
             engine: Engine::new(Box::new(optimizer)),
@@ -186,6 +188,15 @@ impl<A: Scalar> Trainer<A> {
     #[must_use]
     pub fn shards(mut self, shards: usize) -> Self {
         self.shards = Some(shards);
+        self
+    }
+
+    /// How many samples of a shard go through the network at once, forwards and backwards, with their gradients added up:
+    /// the same mathematics with less memory traffic. By default as many as fit the cache, judged by the network and not
+    /// by the machine. Networks whose samples influence each other (batch statistics) take each shard as a whole.
+    #[must_use]
+    pub fn micro_batch(mut self, samples: usize) -> Self {
+        self.micro_batch = Some(samples);
         self
     }
 
@@ -309,6 +320,7 @@ impl<A: Scalar> Trainer<A> {
     pub(super) fn check_settings(&self) -> Result<()> {
         check_count("batch_size", self.batch_size, usize::MAX)?;
         check_count("threads", self.threads, MOST_THREADS)?;
+        check_count("micro_batch", self.micro_batch.unwrap_or(1), usize::MAX)?;
         check_count("shards", self.shards.unwrap_or(1), MOST_THREADS)?;
         for (number, (_, weight)) in self.losses.iter().enumerate() {
             if !weight.is_finite() {

@@ -9,7 +9,7 @@ use super::super::math::Real;
 use super::super::scratch::Scratch;
 use super::super::simd::{by_level, level};
 use super::super::vector::Vector;
-use super::{Geometry, copy_from_frames, copy_into_frames};
+use super::{Geometry, copy_from_frames, copy_into_frames, read, save};
 
 /// Windows of a row that are worked on side by side.
 const SIDE: usize = 4;
@@ -106,22 +106,6 @@ unsafe fn mask<V: Vector>(channels: usize, channel: usize) -> Option<V::Mask> {
     let left = channels - channel;
     // SAFETY: the caller's promise.
     (left < V::LANES).then(|| unsafe { V::mask(left) })
-}
-
-/// # Safety
-/// The instruction set of `V`; a pointer good for what the mask says.
-#[inline(always)]
-unsafe fn read<V: Vector>(from: *const V::Item, mask: Option<V::Mask>) -> V {
-    // SAFETY: the caller's promises.
-    unsafe { mask.map_or_else(|| V::load(from), |mask| V::load_some(from, mask)) }
-}
-
-/// # Safety
-/// As for [`read`].
-#[inline(always)]
-unsafe fn save<V: Vector>(value: V, to: *mut V::Item, mask: Option<V::Mask>) {
-    // SAFETY: the caller's promises.
-    unsafe { mask.map_or_else(|| value.store(to), |mask| value.store_some(to, mask)) }
 }
 
 by_level! {

@@ -8,7 +8,7 @@ use super::super::scratch::Scratch;
 use super::super::simd::{by_level, level};
 use super::super::vector::Vector;
 use super::tile::{MOST_ROWS, Runs, Strip, Strips, full, mask, tile_of};
-use super::{Geometry, copy_into_frames};
+use super::{Geometry, copy_into_frames, winograd};
 
 /// Weights of at most so many numbers stay in the first cache: then windows are gone through once.
 const NEAR: usize = 1 << 12;
@@ -23,6 +23,9 @@ pub(crate) fn forward<A: Real>(geometry: &Geometry, x: &[A], w: &[A], y: &mut [A
         let (rows, depth) = (x.len() / geometry.channels, geometry.channels);
         let (x, w) = (Matrix::row_major(x, rows, depth), Matrix::row_major(w, depth, geometry.filters));
         return gemm(x, w, y, geometry.filters, ending);
+    }
+    if winograd::serves::<A>(geometry, x.len() / geometry.image()) {
+        return winograd::forward(geometry, x, w, y, ending);
     }
     images(level(), geometry, x, w, y, ending);
 }

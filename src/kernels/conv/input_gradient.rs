@@ -10,7 +10,7 @@ use super::super::transpose::transpose;
 use super::super::vector::Vector;
 use super::forward::{Pixels, forward};
 use super::tile::{MOST_ROWS, Runs, Strip, Strips, full, mask, tile_of};
-use super::{Extent, Geometry, copy_from_frames};
+use super::{Extent, Geometry, copy_from_frames, winograd};
 
 /// How many steps of a sum it costs to add it to what stands in memory.
 const WRITING: usize = 4;
@@ -24,7 +24,7 @@ pub(crate) fn input_gradient<A: Real>(geometry: &Geometry, dz: &[A], w: &[A], dx
         let (dz, w) = (Matrix::row_major(dz, rows, filters), Matrix::row_major(w, geometry.channels, filters));
         return gemm(dz, w.t(), dx, geometry.channels, Ending::sum(A::zero()));
     }
-    match turned(geometry) {
+    match turned::<A>(geometry, dx.len() / geometry.image()) {
         Some(turned) => by_gathering(geometry, &turned, dz, w, dx),
         None => images(level(), geometry, dz, w, dx),
     }
@@ -32,7 +32,7 @@ pub(crate) fn input_gradient<A: Real>(geometry: &Geometry, dz: &[A], w: &[A], dx
 
 /// The convolution of the outputs' gradients with the turned weight that gives the same, where it is less work: each
 /// number is written once, but edges are summed up over zeros.
-fn turned(geometry: &Geometry) -> Option<Geometry> {
+fn turned<A: Real>(geometry: &Geometry, images: usize) -> Option<Geometry> {
     let axis = |axis: Extent| {
         let reach = (axis.kernel - 1) * axis.dilation;
         (axis.stride == 1 && axis.before <= reach).then(|| Extent {
@@ -47,7 +47,7 @@ fn turned(geometry: &Geometry) -> Option<Geometry> {
     let gathering = height.output * width.output * filters;
     let scattering = geometry.pixels() * (filters + WRITING);
     let turned = Geometry { height, width, channels: geometry.filters, filters: geometry.channels, ..*geometry };
-    (gathering <= scattering).then_some(turned)
+    (gathering <= scattering || winograd::serves::<A>(&turned, images)).then_some(turned)
 }
 
 /// dx as a convolution with the kernel's elements in reverse and its channels and filters exchanged.

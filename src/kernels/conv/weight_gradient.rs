@@ -8,7 +8,7 @@ use super::super::scratch::Scratch;
 use super::super::simd::{by_level, level};
 use super::super::vector::Vector;
 use super::tile::{MOST_ROWS, Runs, Strip, Strips, full, mask, tile_of};
-use super::{Geometry, copy_into_frames};
+use super::{Geometry, copy_into_frames, winograd};
 
 /// About how many windows are summed up in registers before the sums go to memory: their gradients stay in the first
 /// cache.
@@ -22,6 +22,9 @@ pub(crate) fn weight_gradient<A: Real>(geometry: &Geometry, x: &[A], dz: &[A], d
         let (rows, filters) = (dz.len() / geometry.filters, geometry.filters);
         let (x, dz) = (Matrix::row_major(x, rows, geometry.channels), Matrix::row_major(dz, rows, filters));
         return gemm(x.t(), dz, dw, filters, Ending::sum(beta));
+    }
+    if winograd::serves_weight_gradient::<A>(geometry, x.len() / geometry.image()) {
+        return winograd::weight_gradient(geometry, x, dz, dw, beta);
     }
     images(level(), geometry, x, dz, dw, beta);
 }
