@@ -16,7 +16,7 @@ use num_traits::Zero;
 
 use super::super::gemm::{Ending, Finish};
 use super::super::math::Real;
-use super::super::scratch::Scratch;
+use super::super::scratch::{LINE, Scratch};
 use super::super::simd::{by_level, level};
 use super::super::vector::Vector;
 use super::tile::{MOST_ROWS, Runs, Strip, Strips, full, mask, tile_of};
@@ -84,8 +84,15 @@ impl Tiles {
     /// How many tiles are worked on at once. Their turned values stay in the cache; where weights are many, each that is
     /// fetched should serve more of them.
     fn at_once(geometry: &Geometry) -> usize {
-        if geometry.channels * geometry.filters > 1 << 12 { 96 } else { 48 }
+        if geometry.channels * geometry.filters > 1 << 12 { 96 } else { 24 }
     }
+}
+
+/// From the numbers of one point to those of the next: an odd number of lines, so that the 36 lines that are written side
+/// by side go to different places of the first cache.
+fn spread<A>(numbers: usize) -> usize {
+    let line = LINE / size_of::<A>();
+    (numbers.div_ceil(line) | 1) * line
 }
 
 /// The geometry with outputs rounded up to whole tiles: that of the frames which tiles read.
@@ -285,11 +292,12 @@ unsafe fn blocks<V: Vector>(
     let (tiles, at_once) = (Tiles::of(geometry), Tiles::at_once(geometry));
     let together = geometry.images_at_once(frames.frame() + geometry.output()).min(images);
     let framed = if frames.is_padded() { together * frames.frame() } else { 0 };
-    let turned_weight = POINTS * channels * full::<V>(filters);
-    let mut room = Scratch::of(framed + turned_weight + POINTS * at_once * (channels + filters));
+    let [turned_weight, turned_inputs, sums] =
+        [channels * full::<V>(filters), at_once * channels, at_once * filters].map(|n| POINTS * spread::<V::Item>(n));
+    let mut room = Scratch::of(framed + turned_weight + turned_inputs + sums);
     let (weights, rest) = room.split_at_mut(turned_weight);
     let (copies, rest) = rest.split_at_mut(framed);
-    let (inputs, products) = rest.split_at_mut(POINTS * at_once * channels);
+    let (inputs, products) = rest.split_at_mut(turned_inputs);
     copies.fill(V::Item::zero());
     // SAFETY: the instruction set is there, as the caller promises, and the pieces of memory have the sizes that follow
     // from the geometry.
@@ -321,7 +329,7 @@ unsafe fn blocks<V: Vector>(
 #[inline(always)]
 unsafe fn turn_weights<V: Vector>(geometry: &Geometry, w: &[V::Item], packed: &mut [V::Item]) {
     let (channels, filters) = (geometry.channels, geometry.filters);
-    let point = channels * full::<V>(filters);
+    let point = spread::<V::Item>(channels * full::<V>(filters));
     for Strip { column, width, vectors } in Strips::of::<V>(filters) {
         let wide = vectors * V::LANES;
         for channel in 0..channels {
@@ -360,7 +368,7 @@ unsafe fn turn_inputs<V: Vector>(
     inputs: &mut [V::Item],
 ) {
     let channels = frames.channels;
-    let point = count * channels;
+    let steps = Steps { row: frames.row(), column: channels, point: spread::<V::Item>(count * channels) };
     for tile in 0..count {
         let (image, row, column) = tiles.place(first + tile);
         let start = image * frames.frame() + row * frames.row() + column * channels;
@@ -368,20 +376,40 @@ unsafe fn turn_inputs<V: Vector>(
             // SAFETY: the instruction set is there; the tile lies within the frame, and channels that are none are
             // masked.
             unsafe {
-                let mask = mask::<V>((channels - channel).min(V::LANES), 1);
                 let from = x.as_ptr().add(start + channel);
-                let mut square = [[zero::<V>(); REACH]; REACH];
-                for (row, values) in square.iter_mut().enumerate() {
-                    for (column, value) in values.iter_mut().enumerate() {
-                        *value = read::<V>(from.add(row * frames.row() + column * channels), mask);
-                    }
-                }
-                let turned = turn_square!(square, turn_input, REACH, REACH);
                 let to = inputs.as_mut_ptr().add(tile * channels + channel);
-                for (number, value) in turned.as_flattened().iter().enumerate() {
-                    save(*value, to.add(number * point), mask);
+                match mask::<V>((channels - channel).min(V::LANES), 1) {
+                    None => turn_input_tile::<V>(from, to, steps, None),
+                    some => turn_input_tile::<V>(from, to, steps, some),
                 }
             }
+        }
+    }
+}
+
+/// From a row, a column of an image, and a point to the next.
+#[derive(Clone, Copy)]
+struct Steps {
+    row: usize,
+    column: usize,
+    point: usize,
+}
+
+/// # Safety
+/// The instruction set of `V`; pointers good for a tile.
+#[inline(always)]
+unsafe fn turn_input_tile<V: Vector>(from: *const V::Item, to: *mut V::Item, steps: Steps, mask: Option<V::Mask>) {
+    // SAFETY: the caller's promises.
+    unsafe {
+        let mut square = [[zero::<V>(); REACH]; REACH];
+        for (row, values) in square.iter_mut().enumerate() {
+            for (column, value) in values.iter_mut().enumerate() {
+                *value = read::<V>(from.add(row * steps.row + column * steps.column), mask);
+            }
+        }
+        let turned = turn_square!(square, turn_input, REACH, REACH);
+        for (number, value) in turned.as_flattened().iter().enumerate() {
+            save(*value, to.add(number * steps.point), mask);
         }
     }
 }
@@ -402,9 +430,9 @@ unsafe fn multiply<V: Vector>(
     let runs = Runs { outer: 1, outer_jump: 0, inner: 1, inner_jump: 0, length: channels, along: 1 };
     let finish = Finish { beta: V::Item::zero(), bias: std::ptr::null(), relu: false };
     for point in 0..POINTS {
-        let inputs = &inputs[point * count * channels..][..count * channels];
-        let weights = &weights[point * channels * full::<V>(filters)..];
-        let products = &mut products[point * count * filters..][..count * filters];
+        let inputs = &inputs[point * spread::<V::Item>(count * channels)..][..count * channels];
+        let weights = &weights[point * spread::<V::Item>(channels * full::<V>(filters))..];
+        let products = &mut products[point * spread::<V::Item>(count * filters)..][..count * filters];
         for Strip { column, width, vectors } in Strips::of::<V>(filters) {
             // SAFETY: the instruction set is there; rows and columns are those of the matrices.
             unsafe {
@@ -441,38 +469,61 @@ unsafe fn turn_outputs<V: Vector>(
 ) {
     let filters = geometry.filters;
     let (height, width) = (geometry.height.output, geometry.width.output);
-    let point = count * filters;
+    let steps = Steps { row: width * filters, column: filters, point: spread::<V::Item>(count * filters) };
     for tile in 0..count {
         let (image, row, column) = tiles.place(first + tile);
-        let (rows, columns) = (TILE.min(height - row), TILE.min(width - column));
+        let part = (TILE.min(height - row), TILE.min(width - column));
         let start = image * geometry.output() + (row * width + column) * filters;
         for filter in (0..filters).step_by(V::LANES) {
             // SAFETY: the instruction set is there; rows and columns within the output, filters that are none masked.
             unsafe {
-                let mask = mask::<V>((filters - filter).min(V::LANES), 1);
                 let from = products.as_ptr().add(tile * filters + filter);
-                let mut square = [[zero::<V>(); REACH]; REACH];
-                for (number, value) in square.as_flattened_mut().iter_mut().enumerate() {
-                    *value = read::<V>(from.add(number * point), mask);
-                }
-                let mut outputs = turn_square!(square, turn_back, REACH, TILE);
-                if let Some(bias) = ending.bias {
-                    let bias = read::<V>(bias.as_ptr().add(filter), mask);
-                    for value in outputs.as_flattened_mut() {
-                        *value = value.add(bias);
-                    }
-                }
-                if ending.relu {
-                    for value in outputs.as_flattened_mut() {
-                        *value = value.relu();
-                    }
-                }
                 let to = y.as_mut_ptr().add(start + filter);
-                for (row, values) in outputs.iter().enumerate().take(rows) {
-                    for (column, value) in values.iter().enumerate().take(columns) {
-                        save(*value, to.add((row * width + column) * filters), mask);
+                let bias = ending.bias.map(|bias| bias.as_ptr().add(filter));
+                match mask::<V>((filters - filter).min(V::LANES), 1) {
+                    None if part == (TILE, TILE) => {
+                        turn_output_tile::<V>(from, to, steps, (TILE, TILE), bias, ending.relu, None);
                     }
+                    some => turn_output_tile::<V>(from, to, steps, part, bias, ending.relu, some),
                 }
+            }
+        }
+    }
+}
+
+/// # Safety
+/// The instruction set of `V`; pointers good for so many rows and columns of a tile.
+#[inline(always)]
+unsafe fn turn_output_tile<V: Vector>(
+    from: *const V::Item,
+    to: *mut V::Item,
+    steps: Steps,
+    (rows, columns): (usize, usize),
+    bias: Option<*const V::Item>,
+    relu: bool,
+    mask: Option<V::Mask>,
+) {
+    // SAFETY: the caller's promises.
+    unsafe {
+        let mut square = [[zero::<V>(); REACH]; REACH];
+        for (number, value) in square.as_flattened_mut().iter_mut().enumerate() {
+            *value = read::<V>(from.add(number * steps.point), mask);
+        }
+        let mut outputs = turn_square!(square, turn_back, REACH, TILE);
+        if let Some(bias) = bias {
+            let bias = read::<V>(bias, mask);
+            for value in outputs.as_flattened_mut() {
+                *value = value.add(bias);
+            }
+        }
+        if relu {
+            for value in outputs.as_flattened_mut() {
+                *value = value.relu();
+            }
+        }
+        for (row, values) in outputs.iter().enumerate().take(rows) {
+            for (column, value) in values.iter().enumerate().take(columns) {
+                save(*value, to.add(row * steps.row + column * steps.column), mask);
             }
         }
     }
@@ -494,11 +545,12 @@ unsafe fn gradient_blocks<V: Vector>(
     let (tiles, at_once) = (Tiles::of(geometry), Tiles::at_once(geometry));
     let together = geometry.images_at_once(frames.frame() + geometry.output()).min(images);
     let framed = if frames.is_padded() { together * frames.frame() } else { 0 };
-    let sums = POINTS * channels * filters;
-    let mut room = Scratch::of(framed + sums + POINTS * at_once * (channels + full::<V>(filters)));
+    let [sums, turned_inputs, turned_gradients] =
+        [channels * filters, at_once * channels, at_once * full::<V>(filters)].map(|n| POINTS * spread::<V::Item>(n));
+    let mut room = Scratch::of(framed + sums + turned_inputs + turned_gradients);
     let (sums, rest) = room.split_at_mut(sums);
     let (copies, rest) = rest.split_at_mut(framed);
-    let (inputs, gradients) = rest.split_at_mut(POINTS * at_once * channels);
+    let (inputs, gradients) = rest.split_at_mut(turned_inputs);
     copies.fill(V::Item::zero());
     sums.fill(V::Item::zero());
     // SAFETY: the instruction set is there, as the caller promises, and the pieces of memory have the sizes that follow
@@ -538,33 +590,53 @@ unsafe fn turn_gradients<V: Vector>(
 ) {
     let filters = geometry.filters;
     let (height, width) = (geometry.height.output, geometry.width.output);
-    let point = count * full::<V>(filters);
+    let point = spread::<V::Item>(count * full::<V>(filters));
+    let steps = Steps { row: width * filters, column: filters, point };
     for tile in 0..count {
         let (image, row, column) = tiles.place(first + tile);
-        let (rows, columns) = (TILE.min(height - row), TILE.min(width - column));
+        let part = (TILE.min(height - row), TILE.min(width - column));
         let start = image * geometry.output() + (row * width + column) * filters;
         for strip in Strips::of::<V>(filters) {
             let wide = strip.vectors * V::LANES;
-            for vector in 0..strip.vectors {
-                let at = vector * V::LANES;
+            for at in (0..wide).step_by(V::LANES) {
                 // SAFETY: the instruction set is there; rows and columns within the output, filters that are none
                 // masked.
                 unsafe {
-                    let mask = mask::<V>((strip.width - at).min(V::LANES), 1);
                     let from = dz.as_ptr().add(start + strip.column + at);
-                    let mut square = [[zero::<V>(); TILE]; TILE];
-                    for (row, values) in square.iter_mut().enumerate().take(rows) {
-                        for (column, value) in values.iter_mut().enumerate().take(columns) {
-                            *value = read::<V>(from.add((row * width + column) * filters), mask);
-                        }
-                    }
-                    let turned = turn_square!(square, turn_gradient, TILE, REACH);
                     let to = gradients.as_mut_ptr().add(strip.column * count + tile * wide + at);
-                    for (number, value) in turned.as_flattened().iter().enumerate() {
-                        value.store(to.add(number * point));
+                    match mask::<V>((strip.width - at).min(V::LANES), 1) {
+                        None if part == (TILE, TILE) => {
+                            turn_gradient_tile::<V>(from, to, steps, (TILE, TILE), None);
+                        }
+                        some => turn_gradient_tile::<V>(from, to, steps, part, some),
                     }
                 }
             }
+        }
+    }
+}
+
+/// # Safety
+/// The instruction set of `V`; pointers good for so many rows and columns of a tile.
+#[inline(always)]
+unsafe fn turn_gradient_tile<V: Vector>(
+    from: *const V::Item,
+    to: *mut V::Item,
+    steps: Steps,
+    (rows, columns): (usize, usize),
+    mask: Option<V::Mask>,
+) {
+    // SAFETY: the caller's promises.
+    unsafe {
+        let mut square = [[zero::<V>(); TILE]; TILE];
+        for (row, values) in square.iter_mut().enumerate().take(rows) {
+            for (column, value) in values.iter_mut().enumerate().take(columns) {
+                *value = read::<V>(from.add(row * steps.row + column * steps.column), mask);
+            }
+        }
+        let turned = turn_square!(square, turn_gradient, TILE, REACH);
+        for (number, value) in turned.as_flattened().iter().enumerate() {
+            value.store(to.add(number * steps.point));
         }
     }
 }
@@ -585,9 +657,9 @@ unsafe fn add_products<V: Vector>(
     let runs = Runs { outer: 1, outer_jump: 0, inner: 1, inner_jump: 0, length: count, along: channels };
     let finish = Finish { beta: <V::Item as num_traits::One>::one(), bias: std::ptr::null(), relu: false };
     for point in 0..POINTS {
-        let inputs = &inputs[point * count * channels..][..count * channels];
-        let gradients = &gradients[point * count * full::<V>(filters)..];
-        let sums = &mut sums[point * channels * filters..][..channels * filters];
+        let inputs = &inputs[point * spread::<V::Item>(count * channels)..][..count * channels];
+        let gradients = &gradients[point * spread::<V::Item>(count * full::<V>(filters))..];
+        let sums = &mut sums[point * spread::<V::Item>(channels * filters)..][..channels * filters];
         for Strip { column, width, vectors } in Strips::of::<V>(filters) {
             // SAFETY: the instruction set is there; rows and columns are those of the matrices.
             unsafe {
@@ -615,13 +687,14 @@ unsafe fn add_products<V: Vector>(
 #[inline(always)]
 unsafe fn turn_sums<V: Vector>(geometry: &Geometry, sums: &[V::Item], dw: &mut [V::Item], beta: V::Item) {
     let size = geometry.channels * geometry.filters;
+    let point = spread::<V::Item>(size);
     for at in (0..size).step_by(V::LANES) {
         // SAFETY: the instruction set is there; places that are none are masked.
         unsafe {
             let mask = mask::<V>((size - at).min(V::LANES), 1);
             let mut square = [[zero::<V>(); REACH]; REACH];
             for (number, value) in square.as_flattened_mut().iter_mut().enumerate() {
-                *value = read::<V>(sums.as_ptr().add(number * size + at), mask);
+                *value = read::<V>(sums.as_ptr().add(number * point + at), mask);
             }
             let turned = turn_square!(square, turn_weight_back, REACH, 3);
             for (tap, value) in turned.as_flattened().iter().enumerate() {
