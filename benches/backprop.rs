@@ -7,6 +7,7 @@
 #![allow(missing_docs)] // criterion_group! makes an undocumented function
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use layerwise::layers::*;
 use layerwise::prelude::*;
 use ndarray::{Array, ArrayD, IxDyn};
 use ndarray_rand::RandomExt;
@@ -79,6 +80,29 @@ fn layers(criterion: &mut Criterion) {
     layer(criterion, "SimpleRNN", SimpleRnn::new(128), &steps);
     layer(criterion, "Residual", Residual::new(Dense::new(512).activation(Activation::Relu)), &flat);
     layer(criterion, "Graph", two_towers(), &flat);
+    pooling(criterion, &images, &steps);
+}
+
+fn pooling(criterion: &mut Criterion, images: &ArrayD<f32>, steps: &ArrayD<f32>) {
+    layer(criterion, "MaxPool2d", MaxPool2d::new(2), images);
+    layer(criterion, "MaxPool2d_overlapping", MaxPool2d::new(3).stride(2).padding(1), images);
+    layer(criterion, "AveragePool2d", AveragePool2d::new(2), images);
+    layer(criterion, "AveragePool2d_overlapping", AveragePool2d::new(3).stride(2).padding(1), images);
+    layer(criterion, "LpPool2d", LpPool2d::new(2.0, 2), images);
+    layer(criterion, "GlobalMaxPool2d", GlobalMaxPool2d::new(), images);
+    layer(criterion, "GlobalAveragePool2d", GlobalAveragePool2d::new(), images);
+    layer(criterion, "AdaptiveMaxPool2d", AdaptiveMaxPool2d::new(5), images);
+    layer(criterion, "AdaptiveAveragePool2d", AdaptiveAveragePool2d::new(5), images);
+    layer(criterion, "MaxPool1d", MaxPool1d::new(2), steps);
+    layer(criterion, "AveragePool1d", AveragePool1d::new(2), steps);
+    layer(criterion, "LpPool1d", LpPool1d::new(2.0, 2), steps);
+    layer(criterion, "GlobalMaxPool1d", GlobalMaxPool1d::new(), steps);
+    layer(criterion, "GlobalAveragePool1d", GlobalAveragePool1d::new(), steps);
+    layer(criterion, "AdaptiveMaxPool1d", AdaptiveMaxPool1d::new(5), steps);
+    layer(criterion, "AdaptiveAveragePool1d", AdaptiveAveragePool1d::new(5), steps);
+    // What a network for 28 by 28 digits does between its convolutions.
+    layer(criterion, "MaxPool2d_26x26x32", MaxPool2d::new(2), &random(&[128, 26, 26, 32]));
+    layer(criterion, "MaxPool2d_11x11x64", MaxPool2d::new(2), &random(&[128, 11, 11, 64]));
 }
 
 /// A shared layer, both merges.

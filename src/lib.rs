@@ -69,8 +69,8 @@ pub use train::Trainer;
 pub mod prelude {
     pub use crate::data::{Dataset, ValidationSplit};
     pub use crate::layers::{
-        Activation, Add, BatchNormalization, Concatenate, Conv1d, Conv2d, Dense, Dropout, Embedding, Flatten, Lambda,
-        Reshape, SimpleRnn,
+        Activation, Add, AveragePool2d, BatchNormalization, Concatenate, Conv1d, Conv2d, Dense, Dropout, Embedding,
+        Flatten, GlobalAveragePool2d, Lambda, MaxPool2d, Reshape, SimpleRnn,
     };
     pub use crate::losses::{BinaryCrossEntropy, MeanSquaredError, SoftmaxCrossEntropy};
     pub use crate::metrics::{Accuracy, ConfusionMatrix};

@@ -1,27 +1,17 @@
 //! Every layer held against PyTorch, in both number types.
 
+#[path = "common/reference.rs"]
+mod reference;
+
 use std::collections::BTreeMap;
 
 use layerwise::prelude::*;
 use layerwise::to_tensor;
-use ndarray::{ArrayD, Dimension, IxDyn};
+use reference::{array, compare, tensor};
 use serde_json::Value;
 
 fn cases() -> Vec<Value> {
-    let text = include_str!("reference/layers_torch.json");
-    let file: Value = serde_json::from_str(text).expect("the reference file is JSON");
-    file["cases"].as_array().expect("it has cases").clone()
-}
-
-fn array(value: &Value) -> ArrayD<f64> {
-    let numbers = |name: &str| value[name].as_array().unwrap_or_else(|| panic!("{value} has no {name}"));
-    let shape: Vec<usize> = numbers("shape").iter().map(|n| n.as_u64().unwrap() as usize).collect();
-    let data = numbers("data").iter().map(|n| n.as_f64().unwrap()).collect();
-    ArrayD::from_shape_vec(IxDyn(&shape), data).unwrap()
-}
-
-fn tensor<A: Scalar>(value: &Value) -> Tensor<A> {
-    array(value).mapv(A::of).into_shared()
+    reference::cases(include_str!("reference/layers_torch.json"))
 }
 
 fn size(config: &Value, name: &str) -> usize {
@@ -130,16 +120,6 @@ fn graph<A: Scalar>() -> Graph<A> {
     let out2 = named(&mut graph, "out2", Dense::of(1).activation(Activation::Sigmoid), sum);
     named(&mut graph, "dead", Dense::of(3), pa);
     graph.outputs(&[out1, out2])
-}
-
-/// Compares within `tolerance`, relative for large values and absolute for small ones.
-fn compare<A: Scalar>(what: &str, got: &Tensor<A>, expected: &Value, tolerance: f64) {
-    let expected = array(expected);
-    assert_eq!(got.shape(), expected.shape(), "shape of {what}");
-    for ((index, &expected), got) in expected.indexed_iter().zip(got.iter()) {
-        let apart = (got.as_f64() - expected).abs() / expected.abs().max(1.0);
-        assert!(apart <= tolerance, "{what}{:?}: {got} instead of {expected}", index.slice());
-    }
 }
 
 /// Runs one case forwards and backwards and compares everything.

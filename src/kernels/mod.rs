@@ -8,6 +8,7 @@ pub(crate) mod gemm;
 pub(crate) mod loss;
 mod math;
 mod peak;
+pub(crate) mod pooling;
 pub(crate) mod reduce;
 mod scratch;
 pub(crate) mod simd;

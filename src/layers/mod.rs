@@ -10,6 +10,7 @@ mod dropout;
 mod embedding;
 mod flatten;
 mod lambda;
+mod pooling;
 mod reshape;
 mod simple_rnn;
 mod window;
@@ -27,9 +28,14 @@ pub use dropout::Dropout;
 pub use embedding::Embedding;
 pub use flatten::Flatten;
 pub use lambda::Lambda;
+pub use pooling::{
+    AdaptiveAveragePool1d, AdaptiveAveragePool2d, AdaptiveMaxPool1d, AdaptiveMaxPool2d, AveragePool1d, AveragePool2d,
+    GlobalAveragePool1d, GlobalAveragePool2d, GlobalMaxPool1d, GlobalMaxPool2d, LpPool1d, LpPool2d, MaxPool1d,
+    MaxPool2d,
+};
 pub use reshape::Reshape;
 pub use simple_rnn::SimpleRnn;
-pub use window::Padding;
+pub use window::{Padding, Size2d};
 
 use ndarray::IxDyn;
 

@@ -59,6 +59,25 @@ impl Padding {
     }
 }
 
+/// A height and a width. `usize` gives the same for both, `(height, width)` each by itself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Size2d(pub(crate) [usize; 2]);
+
+impl From<usize> for Size2d {
+    fn from(both: usize) -> Self {
+        Size2d([both; 2])
+    }
+}
+
+impl From<(usize, usize)> for Size2d {
+    fn from((height, width): (usize, usize)) -> Self {
+        Size2d([height, width])
+    }
+}
+
+/// The longest size, stride or dilation: what is reckoned with two of them stays a number.
+const MOST: usize = i32::MAX as usize;
+
 /// The settings of a window along one axis.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Window {
@@ -99,6 +118,9 @@ impl Window {
             if value == 0 {
                 return Err(Error::setting(format!("{what} {name}"), "at least 1", value));
             }
+            if value > MOST {
+                return Err(Error::setting(format!("{what} {name}"), format!("at most {MOST}"), value));
+            }
         }
         Ok(())
     }
@@ -122,7 +144,7 @@ impl Window {
         };
         let padded = before.saturating_add(input).saturating_add(after);
         if padded < extent || input == 0 {
-            let expected = format!("at least {extent} elements along the {}, padding counted", NAMES[axis]);
+            let expected = format!("at least {extent} elements along the {}, padding counted", AXIS_NAMES[axis]);
             return Err(Error::shape("input", expected, &[padded]));
         }
         let mut output = (padded - extent) / self.stride + 1;
@@ -135,7 +157,7 @@ impl Window {
 }
 
 /// The names of the axes.
-const NAMES: [&str; 2] = ["height", "width"];
+pub(crate) const AXIS_NAMES: [&str; 2] = ["height", "width"];
 
 #[cfg(test)]
 mod tests {
