@@ -74,6 +74,31 @@ fn layers(criterion: &mut Criterion) {
     layer(criterion, "Dropout", Dropout::new(0.5), &flat);
     layer(criterion, "BatchNormalization", BatchNormalization::new(), &flat);
     layer(criterion, "BatchNormalization_images", BatchNormalization::new(), &images);
+    let nchw = random(&[32, 32, 16, 16]);
+    layer(criterion, "BatchNormalization_few_channels", BatchNormalization::new(), &random(&[32, 16, 16, 16]));
+    layer(criterion, "GroupNormalization", GroupNormalization::new(8), &images);
+    layer(criterion, "InstanceNormalization", InstanceNormalization::new(), &images);
+    layer(criterion, "LayerNormalization", LayerNormalization::new(), &flat);
+    layer(criterion, "SpatialDropout1d", SpatialDropout1d::new(0.5), &steps);
+    layer(criterion, "SpatialDropout2d", SpatialDropout2d::new(0.5), &images);
+    layer(criterion, "ZeroPadding1d", ZeroPadding1d::new(1, 1), &steps);
+    layer(criterion, "ZeroPadding2d", ZeroPadding2d::new(1), &images);
+    layer(criterion, "ReflectionPadding1d", ReflectionPadding1d::new(1, 1), &steps);
+    layer(criterion, "ReflectionPadding2d", ReflectionPadding2d::new(1), &images);
+    layer(criterion, "ReplicationPadding1d", ReplicationPadding1d::new(1, 1), &steps);
+    layer(criterion, "ReplicationPadding2d", ReplicationPadding2d::new(1), &images);
+    layer(criterion, "Cropping1d", Cropping1d::new(1, 1), &steps);
+    layer(criterion, "Cropping2d", Cropping2d::new(1), &images);
+    layer(criterion, "UpSampling1d", UpSampling1d::new(2), &steps);
+    for interpolation in [Interpolation::Nearest, Interpolation::Bilinear, Interpolation::Bicubic] {
+        let upsampling = UpSampling2d::new((2, 2)).interpolation(interpolation);
+        layer(criterion, &format!("UpSampling2d_{interpolation:?}"), upsampling, &images);
+    }
+    layer(criterion, "PixelShuffle", PixelShuffle::new(2), &images);
+    layer(criterion, "PixelUnshuffle", PixelUnshuffle::new(2), &images);
+    layer(criterion, "Permute", Permute::new([2, 1]), &steps);
+    layer(criterion, "ChannelsLast", ChannelsLast::new(), &nchw);
+    layer(criterion, "ChannelsFirst", ChannelsFirst::new(), &images);
     layer(criterion, "Flatten", Flatten::new(), &images);
     layer(criterion, "Reshape", Reshape::new([256, -1]), &images);
     layer(criterion, "Embedding", Embedding::new(1682, 64), &ids(&[1024, 1], 1682));

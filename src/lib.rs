@@ -69,8 +69,9 @@ pub use train::Trainer;
 pub mod prelude {
     pub use crate::data::{Dataset, ValidationSplit};
     pub use crate::layers::{
-        Activation, Add, AveragePool2d, BatchNormalization, Concatenate, Conv1d, Conv2d, Dense, Dropout, Embedding,
-        Flatten, GlobalAveragePool2d, Lambda, MaxPool2d, Reshape, SimpleRnn,
+        Activation, Add, AveragePool2d, BatchNormalization, ChannelsLast, Concatenate, Conv1d, Conv2d, Dense, Dropout,
+        Embedding, Flatten, GlobalAveragePool2d, GroupNormalization, Lambda, LayerNormalization, MaxPool2d, Reshape,
+        SimpleRnn, SpatialDropout2d, UpSampling2d, ZeroPadding2d,
     };
     pub use crate::losses::{BinaryCrossEntropy, MeanSquaredError, SoftmaxCrossEntropy};
     pub use crate::metrics::{Accuracy, ConfusionMatrix};

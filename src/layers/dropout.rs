@@ -38,15 +38,28 @@ impl Dropout {
         Dropout { rate }
     }
 
-    fn check(self) -> Result<()> {
+    pub(super) fn check(self) -> Result<()> {
         if (0.0..1.0).contains(&self.rate) {
             return Ok(());
         }
         Err(Error::setting("dropout rate", "at least 0 and below 1", self.rate))
     }
 
-    fn drops<A: Scalar>(self, ctx: &Context<A>) -> bool {
+    pub(super) fn drops<A: Scalar>(self, ctx: &Context<A>) -> bool {
         ctx.mode() == Mode::Training && self.rate > 0.0
+    }
+
+    /// Fills a mask from the stream of the pass: m / (1 - rate).
+    pub(super) fn draw<A: Scalar>(self, mask: &mut [A], ctx: &mut Context<A>) {
+        // Of 2^32 equally likely numbers those below the threshold drop.
+        let threshold = (self.rate * 2f64.powi(32)).round() as u32;
+        let kept = A::of(1.0 / (1.0 - self.rate));
+        let mut drawn = [0u32; DRAWN];
+        for mask in mask.chunks_mut(DRAWN) {
+            let drawn = &mut drawn[..mask.len()];
+            ctx.rng().fill(drawn);
+            elementwise::drop_mask(drawn, threshold, kept, mask);
+        }
     }
 }
 
@@ -70,15 +83,10 @@ impl<A: Scalar> Layer<A> for Dropout {
             return Ok(x.clone());
         }
         let (mut mask, mut y) = (ctx.tensor(x.shape()), ctx.tensor(x.shape()));
-        // Of 2^32 equally likely numbers those below the threshold drop.
-        let threshold = (self.rate * 2f64.powi(32)).round() as u32;
-        let kept = A::of(1.0 / (1.0 - self.rate));
-        let mut drawn = [0u32; DRAWN];
         let masks = values_mut(&mut mask).chunks_mut(DRAWN);
         for ((mask, y), x) in masks.zip(values_mut(&mut y).chunks_mut(DRAWN)).zip(values(x)?.chunks(DRAWN)) {
-            let drawn = &mut drawn[..x.len()];
-            ctx.rng().fill(drawn);
-            elementwise::drop_out(drawn, threshold, kept, mask, x, y);
+            self.draw(mask, ctx);
+            elementwise::multiply(x, mask, y);
         }
         ctx.save(mask);
         Ok(y)

@@ -9,10 +9,21 @@ mod dense;
 mod dropout;
 mod embedding;
 mod flatten;
+mod group_normalization;
+mod groups;
+mod image;
+mod instance_normalization;
 mod lambda;
+mod layer_normalization;
+mod padding;
+mod permute;
+mod pixel_shuffle;
 mod pooling;
 mod reshape;
 mod simple_rnn;
+mod spatial_dropout;
+mod thin;
+mod upsampling;
 mod window;
 
 pub use activation::Activation;
@@ -27,7 +38,16 @@ pub use dense::Dense;
 pub use dropout::Dropout;
 pub use embedding::Embedding;
 pub use flatten::Flatten;
+pub use group_normalization::GroupNormalization;
+pub use instance_normalization::InstanceNormalization;
 pub use lambda::Lambda;
+pub use layer_normalization::LayerNormalization;
+pub use padding::{
+    Cropping1d, Cropping2d, ReflectionPadding1d, ReflectionPadding2d, ReplicationPadding1d, ReplicationPadding2d,
+    ZeroPadding1d, ZeroPadding2d,
+};
+pub use permute::{ChannelsFirst, ChannelsLast, Permute};
+pub use pixel_shuffle::{PixelShuffle, PixelUnshuffle};
 pub use pooling::{
     AdaptiveAveragePool1d, AdaptiveAveragePool2d, AdaptiveMaxPool1d, AdaptiveMaxPool2d, AveragePool1d, AveragePool2d,
     GlobalAveragePool1d, GlobalAveragePool2d, GlobalMaxPool1d, GlobalMaxPool2d, LpPool1d, LpPool2d, MaxPool1d,
@@ -35,6 +55,8 @@ pub use pooling::{
 };
 pub use reshape::Reshape;
 pub use simple_rnn::SimpleRnn;
+pub use spatial_dropout::{SpatialDropout1d, SpatialDropout2d};
+pub use upsampling::{Interpolation, UpSampling1d, UpSampling2d};
 pub use window::{Padding, Size2d};
 
 use ndarray::IxDyn;

@@ -1,0 +1,56 @@
+//! Public names for private layers that serve several.
+
+/// Makes the newtype `$name` of a layer a layer: it does what the inner one does, under its own name.
+macro_rules! thin_layer {
+    ($name:ident $(<$A:ident>)?) => {
+        impl<A: $crate::Scalar> $crate::Layer<A> for $name $(<$A>)? {
+            fn kind(&self) -> &str {
+                stringify!($name)
+            }
+
+            fn config(&self) -> serde_json::Value {
+                $crate::Layer::<A>::config(&self.0)
+            }
+
+            fn build(&mut self, input: &[usize], init: &mut $crate::Init<A>) -> $crate::Result<Vec<usize>> {
+                self.0.build(input, init)
+            }
+
+            fn output_shape(&self, input: &[usize]) -> $crate::Result<Vec<usize>> {
+                $crate::Layer::<A>::output_shape(&self.0, input)
+            }
+
+            fn forward(
+                &self,
+                x: &$crate::Tensor<A>,
+                ctx: &mut $crate::Context<A>,
+            ) -> $crate::Result<$crate::Tensor<A>> {
+                self.0.forward(x, ctx)
+            }
+
+            fn backward(
+                &self,
+                x: &$crate::Tensor<A>,
+                y: &$crate::Tensor<A>,
+                dy: &$crate::Tensor<A>,
+                want_dx: bool,
+                ctx: &mut $crate::Context<A>,
+            ) -> $crate::Result<Option<$crate::Tensor<A>>> {
+                self.0.backward(x, y, dy, want_dx, ctx)
+            }
+
+            fn needs(&self) -> $crate::Needs {
+                $crate::Layer::<A>::needs(&self.0)
+            }
+
+            fn visit<'a>(&'a self, visitor: &mut $crate::Visitor<'_, &'a $crate::Param<A>>) {
+                self.0.visit(visitor);
+            }
+
+            fn visit_mut<'a>(&'a mut self, visitor: &mut $crate::Visitor<'_, &'a mut $crate::Param<A>>) {
+                self.0.visit_mut(visitor);
+            }
+        }
+    };
+}
+pub(super) use thin_layer;

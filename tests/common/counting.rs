@@ -1,0 +1,93 @@
+//! An allocator that counts, and steps and predictions that must not move its count.
+//!
+//! The count is that of the whole process, worker threads included: one test alone in a file that uses this.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use layerwise::Model;
+use layerwise::metrics::{MeanAbsoluteError, R2};
+use layerwise::prelude::*;
+use layerwise::schedules::Cosine;
+use ndarray::{Array, ArrayD, IxDyn};
+
+struct Counting;
+
+static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: every call is passed on to the system's allocator unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// How often `work` allocates.
+pub fn allocations(mut work: impl FnMut() -> Result<()>) -> Result<usize> {
+    let before = ALLOCATIONS.load(Ordering::Relaxed);
+    work()?;
+    Ok(ALLOCATIONS.load(Ordering::Relaxed) - before)
+}
+
+/// A model, a batch for it, and the loss that fits.
+pub struct Piece {
+    pub name: String,
+    pub model: Box<dyn Layer>,
+    pub data: Dataset,
+    pub trainer: Box<dyn Fn() -> Trainer>,
+}
+
+/// The samples of a batch.
+pub const BATCH: usize = 12;
+
+/// Numbers from -1 to 1.
+pub fn wave(shape: &[usize]) -> ArrayD<f32> {
+    let count: usize = shape.iter().product();
+    let values = (0..count).map(|i| ((i * 37 % 101) as f32 / 50.0) - 1.0).collect();
+    Array::from_shape_vec(IxDyn(shape), values).expect("as many values as the shape has")
+}
+
+/// A layer on inputs of a shape, trained towards numbers of the shape that it gives.
+pub fn piece(name: &str, layer: impl Layer + 'static, x: &ArrayD<f32>) -> Result<Piece> {
+    let mut shape = vec![BATCH];
+    shape.extend(layer.output_shape(&x.shape()[1..])?);
+    let data = Dataset::new(x, &wave(&shape))?;
+    let trainer = || {
+        Trainer::new(MeanSquaredError::new(), Adam::new(Cosine::new(1e-3, 1000)))
+            .clip_norm(1.0)
+            .metric(MeanAbsoluteError::new())
+            .metric(R2::new())
+    };
+    Ok(Piece { name: name.into(), model: Box::new(layer), data, trainer: Box::new(trainer) })
+}
+
+/// Steps and predictions of one piece in `shards` shards, after enough of them to have every buffer.
+pub fn check(piece: &mut Piece, shards: usize, threads: usize) -> Result<()> {
+    let mut trainer = (piece.trainer)().shards(shards).threads(threads).seed(3);
+    let (model, data) = (&mut *piece.model, &piece.data);
+    for _ in 0..4 {
+        trainer.step(model, data)?;
+        model.predict(&data.inputs()[0])?;
+    }
+    let training = allocations(|| (0..10).try_for_each(|_| trainer.step(model, data).map(drop)))?;
+    assert_eq!(training, 0, "{}: training steps in {shards} shards allocate", piece.name);
+    let predicting = allocations(|| (0..10).try_for_each(|_| model.predict(&data.inputs()[0]).map(drop)))?;
+    assert_eq!(predicting, 0, "{}: predictions allocate", piece.name);
+    Ok(())
+}

@@ -1,0 +1,71 @@
+//! The layers that move or normalise values allocate nothing in a steady state.
+//!
+//! One test alone in this file, because the count is that of the whole process, worker threads included.
+
+#[path = "common/counting.rs"]
+mod counting;
+
+use counting::{BATCH, Piece, allocations, check, piece, wave};
+use layerwise::layers::*;
+use layerwise::prelude::*;
+
+fn pieces() -> Result<Vec<Piece>> {
+    let images = wave(&[BATCH, 4, 5, 8]);
+    let steps = wave(&[BATCH, 6, 3]);
+    let linear = UpSampling2d::new((2, 2)).interpolation(Interpolation::Bilinear);
+    let model = Sequential::new()
+        .add(ChannelsLast::new())
+        .add(ZeroPadding2d::new(1))
+        .add(Dense::new(8))
+        .add(Residual::new(Sequential::new().add(GroupNormalization::new(4)).add(Activation::Relu)))
+        .add(SpatialDropout2d::new(0.2))
+        .add(BatchNormalization::new())
+        .add(PixelShuffle::new(2))
+        .add(Flatten::new())
+        .add(Dense::new(2));
+    Ok(vec![
+        piece("ZeroPadding1d", ZeroPadding1d::new(1, 2), &steps)?,
+        piece("ZeroPadding2d", ZeroPadding2d::new((1, 2)), &images)?,
+        piece("ReflectionPadding1d", ReflectionPadding1d::new(1, 2), &steps)?,
+        piece("ReflectionPadding2d", ReflectionPadding2d::new(1), &images)?,
+        piece("ReplicationPadding1d", ReplicationPadding1d::new(1, 2), &steps)?,
+        piece("ReplicationPadding2d", ReplicationPadding2d::new(1), &images)?,
+        piece("Cropping1d", Cropping1d::new(1, 2), &steps)?,
+        piece("Cropping2d", Cropping2d::new(1), &images)?,
+        piece("UpSampling1d", UpSampling1d::new(2), &steps)?,
+        piece("UpSampling2d nearest", UpSampling2d::new((2, 3)), &images)?,
+        piece("UpSampling2d bilinear", linear, &images)?,
+        piece("UpSampling2d bicubic", linear.interpolation(Interpolation::Bicubic).align_corners(), &images)?,
+        piece("UpSampling2d to a size", UpSampling2d::to_size((7, 3)), &images)?,
+        piece("PixelShuffle", PixelShuffle::new(2), &images)?,
+        piece("PixelUnshuffle", PixelUnshuffle::new(2), &wave(&[BATCH, 4, 6, 3]))?,
+        piece("Permute, rank 3", Permute::new([2, 1]), &steps)?,
+        piece("Permute, rank 4", Permute::new([3, 1, 2]), &images)?,
+        piece("ChannelsLast", ChannelsLast::new(), &images)?,
+        piece("ChannelsFirst", ChannelsFirst::new(), &images)?,
+        piece("GroupNormalization", GroupNormalization::new(4), &images)?,
+        piece("GroupNormalization without gamma", GroupNormalization::new(1).without_scale(), &images)?,
+        piece("InstanceNormalization", InstanceNormalization::new(), &images)?,
+        piece("InstanceNormalization of sequences", InstanceNormalization::new(), &steps)?,
+        piece("LayerNormalization", LayerNormalization::new(), &images)?,
+        piece("SpatialDropout1d", SpatialDropout1d::new(0.4), &steps)?,
+        piece("SpatialDropout2d", SpatialDropout2d::new(0.4), &images)?,
+        piece("a model of them", model, &wave(&[BATCH, 3, 4, 6]))?,
+    ])
+}
+
+#[test]
+fn nothing_is_allocated_in_a_steady_state() -> Result<()> {
+    let mut pieces = pieces()?;
+    let one = allocations(|| {
+        drop(vec![0_u8; 8]);
+        Ok(())
+    })?;
+    assert!(one > 0, "the count does not move");
+    for (shards, threads) in [(1, 1), (3, 2)] {
+        for piece in &mut pieces {
+            check(piece, shards, threads)?;
+        }
+    }
+    Ok(())
+}
