@@ -14,7 +14,7 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use layerwise::prelude::*;
-use ndarray::{Array, Array1, Array2, Axis};
+use ndarray::{Array, Array1, ArrayD, Axis};
 use ndarray_rand::RandomExt;
 use ndarray_rand::rand_distr::{StandardNormal, Uniform};
 use rand::SeedableRng;
@@ -60,7 +60,7 @@ fn time(seconds: f64, mut call: impl FnMut() -> Result<()>) -> Result<(f64, f64)
 
 fn dense_network(widths: &[usize]) -> Sequential {
     let mut model = Sequential::new();
-    for (number, &units) in widths.iter().enumerate().skip(1) {
+    for (number, &units) in widths.iter().enumerate() {
         let last = number + 1 == widths.len();
         let activation = if last { Activation::Linear } else { Activation::Relu };
         model = model.add(Dense::new(units).activation(activation));
@@ -68,19 +68,62 @@ fn dense_network(widths: &[usize]) -> Sequential {
     model
 }
 
-fn run(name: &str, widths: &[usize], batch: usize, options: &Options) -> Result<()> {
+/// Convolutions, pooling, dropout and a dense layer: Keras's example network for MNIST.
+fn convolutional_network() -> Sequential {
+    Sequential::new()
+        .add(Conv2d::new(32, 3).activation(Activation::Relu))
+        .add(MaxPool2d::new(2))
+        .add(Conv2d::new(64, 3).activation(Activation::Relu))
+        .add(MaxPool2d::new(2))
+        .add(Flatten::new())
+        .add(Dropout::new(0.5))
+        .add(Dense::new(10))
+}
+
+/// A 3 by 3 convolution and batch normalisation, as PyTorch sets it.
+fn convolution(model: Sequential, filters: usize, stride: usize) -> Sequential {
+    let normalization = BatchNormalization::new().momentum(0.9).epsilon(1e-5).unbiased(true);
+    model.add(Conv2d::new(filters, 3).stride(stride).padding(1).without_bias()).add(normalization)
+}
+
+/// Two convolutions and a way around them, which is a convolution itself where the shape changes.
+fn residual_block(filters: usize, stride: usize) -> Sequential {
+    let body = convolution(Sequential::new(), filters, stride).add(Activation::Relu);
+    let block = Residual::new(convolution(body, filters, 1));
+    let block = if stride == 1 {
+        block
+    } else {
+        let normalization = BatchNormalization::new().momentum(0.9).epsilon(1e-5).unbiased(true);
+        let around = Conv2d::new(filters, 1).stride(stride).without_bias();
+        block.projection(Sequential::new().add(around).add(normalization))
+    };
+    Sequential::new().add(block).add(Activation::Relu)
+}
+
+fn residual_network() -> Sequential {
+    convolution(Sequential::new(), 16, 1)
+        .add(Activation::Relu)
+        .add(residual_block(16, 1))
+        .add(residual_block(32, 2))
+        .add(residual_block(64, 2))
+        .add(GlobalAveragePool2d::new())
+        .add(Dense::new(10))
+}
+
+/// Times a network that sorts samples of a shape into classes.
+fn run(name: &str, mut model: Sequential, sample: &[usize], batch: usize, options: &Options) -> Result<()> {
     if !name.contains(&options.only) {
         return Ok(());
     }
+    let classes = model.output_shape(sample)?[0];
     let mut rng = ChaCha8Rng::seed_from_u64(7);
-    let classes = *widths.last().unwrap_or(&1);
-    let x: Array2<f32> = Array::random_using((batch, widths[0]), StandardNormal, &mut rng);
+    let shape = [&[batch], sample].concat();
+    let x: ArrayD<f32> = Array::random_using(shape, StandardNormal, &mut rng);
     let labels = Uniform::new(0, classes).map_err(|error| Error::custom(error.to_string()))?;
     let batches = (0..TARGET_SETS)
         .map(|_| Dataset::new(&x, &Array1::random_using(batch, labels, &mut rng)))
         .collect::<Result<Vec<_>>>()?;
 
-    let mut model = dense_network(widths);
     let mut trainer = Trainer::new(SoftmaxCrossEntropy::new(), Adam::new(1e-3)).threads(options.threads);
     let (mut step, mut loss) = (0, 0.0);
     let (step_us, step_min_us) = time(options.seconds, || {
@@ -109,6 +152,8 @@ fn run(name: &str, widths: &[usize], batch: usize, options: &Options) -> Result<
 
 fn main() -> Result<()> {
     let options = options();
-    run("iris_mlp_b32", &[4, 64, 64, 3], 32, &options)?;
-    run("mnist_mlp_b128", &[784, 512, 512, 10], 128, &options)
+    run("iris_mlp_b32", dense_network(&[64, 64, 3]), &[4], 32, &options)?;
+    run("mnist_mlp_b128", dense_network(&[512, 512, 10]), &[784], 128, &options)?;
+    run("mnist_cnn_b128", convolutional_network(), &[28, 28, 1], 128, &options)?;
+    run("cifar_resnet8_b64", residual_network(), &[32, 32, 3], 64, &options)
 }
