@@ -20,7 +20,7 @@ const FORK_FROM: f64 = 4e6;
 const CACHE: usize = 1 << 18;
 
 /// The fewest rows of a micro-batch.
-const LEAST_ROWS: usize = 4;
+const LEAST_ROWS: usize = 8;
 
 /// One pass of a batch over a network.
 #[derive(Clone, Copy)]
