@@ -116,7 +116,7 @@ impl<A: Scalar, const AXES: usize> Convolution<A, AXES> {
         }
         let built = self.weight.get().ok().map(|weight| weight.shape()[AXES] * self.groups);
         check_channels(built, channels, sample)?;
-        Ok(geometry(self.windows.over(sides, AXES)?, channels, self.filters, self.groups))
+        Ok(geometry(self.windows.over(sides, sample)?, channels, self.filters, self.groups))
     }
 }
 

@@ -97,7 +97,7 @@ impl<A: Scalar, const AXES: usize> DepthwiseConvolution<A, AXES> {
         let (sides, channels) = sides::<AXES>(sample)?;
         let built = self.weight.get().ok().map(|weight| weight.shape()[AXES]);
         check_channels(built, channels, sample)?;
-        Ok(geometry(self.windows.over(sides, AXES)?, channels, channels * self.multiplier, channels))
+        Ok(geometry(self.windows.over(sides, sample)?, channels, channels * self.multiplier, channels))
     }
 }
 

@@ -67,7 +67,9 @@ impl Windows {
             }
         }
         match self.padding {
-            Padding::Causal if axes == 2 => Err(Error::setting("padding of images", "not causal", "causal")),
+            Padding::Causal if axes == 2 => {
+                Err(Error::setting("padding of images", "valid, same or so much at each side", "causal"))
+            }
             Padding::Causal if self.stride[1] != 1 && self.dilation[1] != 1 => {
                 Err(Error::setting("stride of a dilated causal convolution", "1", self.stride[1]))
             }
@@ -83,13 +85,36 @@ impl Windows {
         }
     }
 
-    /// The windows over images of this height and width.
-    fn over(&self, sides: [usize; 2], axes: usize) -> Result<[Axis; 2]> {
+    /// The windows over images of this height and width, which are those of the sample.
+    fn over(&self, sides: [usize; 2], sample: &[usize]) -> Result<[Axis; 2]> {
+        let axes = sample.len() - 1;
         self.check(axes)?;
         let padding = self.padding(axes);
         // Causal padding is for time alone.
         let height = if axes == 1 { Padding::Valid } else { padding };
-        Ok([self.window(0).over(sides[0], height, 0)?, self.window(1).over(sides[1], padding, 1)?])
+        let over = |axis: usize, padding| {
+            // Settings are checked, so that all that can be wrong is the length.
+            self.window(axis).over(sides[axis], padding, axis).map_err(|_| self.too_short(axis, sample))
+        };
+        Ok([over(0, height)?, over(1, padding)?])
+    }
+
+    /// What to say where no window fits into an axis.
+    fn too_short(&self, axis: usize, sample: &[usize]) -> Error {
+        let name = axis_name(axis, sample.len() - 1);
+        let Window { size, dilation, .. } = self.window(axis);
+        let expected = match self.padding {
+            Padding::Same | Padding::Causal => format!("at least 1 along the {name}"),
+            padding => {
+                let (before, after) = if let Padding::Sides(sides) = padding { sides[axis] } else { (0, 0) };
+                let least = self.window(axis).extent().saturating_sub(before.saturating_add(after)).max(1);
+                format!(
+                    "at least {least} along the {name} for a kernel of {size} with dilation {dilation} and padding \
+                     {before} + {after}"
+                )
+            }
+        };
+        Error::shape("input of one sample", expected, sample)
     }
 
     /// The settings as JSON, each axis by itself.
@@ -121,6 +146,15 @@ fn sides<const AXES: usize>(sample: &[usize]) -> Result<([usize; 2], usize)> {
         return Err(Error::shape("input of one sample", "at least one channel", sample));
     }
     Ok(sides)
+}
+
+/// What a user calls the height (0) or the width (1).
+fn axis_name(axis: usize, axes: usize) -> &'static str {
+    match (axis, axes) {
+        (_, 1) => "time",
+        (0, _) => "height",
+        _ => "width",
+    }
 }
 
 fn wanted(axes: usize) -> &'static str {

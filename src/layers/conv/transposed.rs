@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use super::{
-    Padding, Window, Windows, batch_shape, check_channels, common_settings, sample_of, sample_shape, sides,
+    Padding, Window, Windows, axis_name, batch_shape, check_channels, common_settings, sample_of, sample_shape, sides,
     weight_shape,
 };
 use crate::context::Context;
@@ -119,11 +119,11 @@ impl<A: Scalar, const AXES: usize> TransposedConvolution<A, AXES> {
     /// One axis of the output and the windows over it, which are the elements of the input.
     fn extent(&self, axis: usize, input: usize) -> Result<Extent> {
         let Window { size: kernel, stride, dilation, .. } = self.windows.window(axis);
-        let reach = (input.max(1) - 1) * stride + (kernel - 1) * dilation + 1;
-        let more = self.output_padding[axis];
+        let reach = (input - 1) * stride + (kernel - 1) * dilation + 1;
+        let (more, name) = (self.output_padding[axis], axis_name(axis, AXES));
         if more > 0 && more >= stride.max(dilation) {
             let requirement = format!("less than the stride {stride} or the dilation {dilation}");
-            return Err(Error::setting("output_padding", requirement, more));
+            return Err(Error::setting(format!("output_padding along the {name}"), requirement, more));
         }
         let (before, after, more) = match self.windows.padding(AXES) {
             Padding::Valid => (0, 0, more),
@@ -134,13 +134,18 @@ impl<A: Scalar, const AXES: usize> TransposedConvolution<A, AXES> {
             }
             Padding::Same => return Err(Error::setting("output_padding with padding `same`", "0", more)),
             Padding::Causal => {
-                return Err(Error::setting("padding of a transposed convolution", "not causal", "causal"));
+                let requirement = "valid, same or so much at each side";
+                return Err(Error::setting("padding of a transposed convolution", requirement, "causal"));
             }
         };
-        let output = (reach + more).checked_sub(before + after).filter(|&output| output > 0 && input > 0);
+        let output = (reach + more).checked_sub(before.saturating_add(after)).filter(|&output| output > 0);
         let Some(output) = output else {
-            let requirement = format!("less than the {} rows or columns of the output without it", reach + more);
-            return Err(Error::setting("padding", requirement, before + after));
+            let requirement = format!("less in all than the {} that the output has without it", reach + more);
+            return Err(Error::setting(
+                format!("padding along the {name}"),
+                requirement,
+                format!("{before} + {after}"),
+            ));
         };
         Ok(Extent { input: output, output: input, kernel, stride, dilation, before })
     }
@@ -154,6 +159,10 @@ impl<A: Scalar, const AXES: usize> TransposedConvolution<A, AXES> {
         }
         self.windows.check(AXES)?;
         check_channels(self.weight.get().ok().map(|weight| weight.shape()[AXES + 1]), channels, sample)?;
+        if let Some(axis) = sides.iter().position(|&side| side == 0) {
+            let expected = format!("at least 1 along the {}", axis_name(axis, AXES));
+            return Err(Error::shape("input of one sample", expected, sample));
+        }
         let (height, width) = (self.extent(0, sides[0])?, self.extent(1, sides[1])?);
         Ok(Geometry { height, width, channels: self.filters, filters: channels, groups: self.groups })
     }
