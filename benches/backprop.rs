@@ -99,6 +99,14 @@ fn layers(criterion: &mut Criterion) {
     layer(criterion, "Permute", Permute::new([2, 1]), &steps);
     layer(criterion, "ChannelsLast", ChannelsLast::new(), &nchw);
     layer(criterion, "ChannelsFirst", ChannelsFirst::new(), &images);
+    layer(criterion, "Conv2d", Conv2d::new(32, 3).padding(Padding::Same), &images);
+    layer(criterion, "Conv1d", Conv1d::new(64, 3).padding(Padding::Causal), &steps);
+    layer(criterion, "ConvTranspose2d", ConvTranspose2d::new(32, 3).stride(2), &images);
+    layer(criterion, "ConvTranspose1d", ConvTranspose1d::new(64, 3).stride(2), &steps);
+    layer(criterion, "DepthwiseConv2d", DepthwiseConv2d::new(3).padding(Padding::Same), &images);
+    layer(criterion, "DepthwiseConv1d", DepthwiseConv1d::new(3).padding(Padding::Causal), &steps);
+    layer(criterion, "SeparableConv2d", SeparableConv2d::new(32, 3).padding(Padding::Same), &images);
+    layer(criterion, "SeparableConv1d", SeparableConv1d::new(64, 3).padding(Padding::Causal), &steps);
     layer(criterion, "Flatten", Flatten::new(), &images);
     layer(criterion, "Reshape", Reshape::new([256, -1]), &images);
     layer(criterion, "Embedding", Embedding::new(1682, 64), &ids(&[1024, 1], 1682));
