@@ -110,6 +110,14 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// A file whose content is not what it should be.
+    #[error("{}: {message}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        message: String,
+    },
     /// A table (CSV) that cannot be read as asked.
     #[error("{table}{}{}: {message}", line.map(|l| format!(", line {l}")).unwrap_or_default(), column.as_ref().map(|c| format!(", column \"{c}\"")).unwrap_or_default())]
     Table {
@@ -150,6 +158,11 @@ impl Error {
     /// A value in the data that cannot be used.
     pub fn value(what: impl Into<String>, index: &[usize], expected: impl Into<String>, got: impl ToString) -> Self {
         Error::Value { what: what.into(), index: index.to_vec(), expected: expected.into(), got: got.to_string() }
+    }
+
+    /// A file whose content is not what it should be.
+    pub fn file(path: impl Into<PathBuf>, message: impl Into<String>) -> Self {
+        Error::File { path: path.into(), message: message.into() }
     }
 
     /// Two lengths that should agree.

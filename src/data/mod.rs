@@ -11,6 +11,7 @@ mod csv;
 mod dataset;
 pub mod datasets;
 mod features;
+mod idx;
 mod impute;
 mod kfold;
 mod label_encoder;
@@ -27,6 +28,7 @@ mod validation;
 
 pub use csv::CsvReader;
 pub use dataset::{Dataset, IntoDataset};
+pub use idx::{Idx, IdxElement};
 pub use impute::{Impute, SimpleImputer};
 pub use kfold::{Folds, KFold, StratifiedKFold};
 pub use label_encoder::LabelEncoder;
