@@ -3,8 +3,8 @@
 //! A [`Table`] is a CSV file with named columns, of numbers or of text, that knows which cells are missing. What comes
 //! out of it goes through [`SimpleImputer`], [`StandardScaler`], [`MinMaxScaler`], [`LabelEncoder`] and
 //! [`OneHotEncoder`], which are fitted on the training rows and then applied to any others, as in scikit-learn.
-//! [`train_test_split`], [`KFold`] and [`ValidationSplit`] choose the rows, [`take`] takes them. [`datasets`] holds
-//! four real sets to start with.
+//! [`train_test_split`], [`KFold`] and [`ValidationSplit`] choose the rows, [`take`] takes them. [`datasets`] has real
+//! sets to start with. [`Idx`] reads files of MNIST's format.
 
 mod column;
 mod csv;
@@ -12,6 +12,7 @@ mod dataset;
 pub mod datasets;
 mod features;
 mod idx;
+mod images;
 mod impute;
 mod kfold;
 mod label_encoder;
@@ -29,6 +30,7 @@ mod validation;
 pub use csv::CsvReader;
 pub use dataset::{Dataset, IntoDataset};
 pub use idx::{Idx, IdxElement};
+pub use images::{Images, TrainTest};
 pub use impute::{Impute, SimpleImputer};
 pub use kfold::{Folds, KFold, StratifiedKFold};
 pub use label_encoder::LabelEncoder;

@@ -1,23 +1,29 @@
-//! Four real sets to start with, as scikit-learn bundles them. Sources and licences are in `data/README.md`.
+//! Real sets. Four small ones as scikit-learn bundles them, and two of 70,000 images that a script fetches. Sources and
+//! licences are in `data/README.md`.
 //!
-//! They are part of the crate, so that they are there wherever it is installed, and those that a program does not use
+//! The four are part of the crate, so that they are there wherever it is installed, and those that a program does not use
 //! are not part of the program. Rows are in the order of scikit-learn: **sorted by class in iris and wine**, so shuffle
 //! or stratify before you keep the last ones for validation.
 
+mod downloads;
+
 use ndarray::{Array1, Array2, Array4};
 
+use super::images::Images;
 use super::label_encoder::LabelEncoder;
 use super::table::Table;
+pub use downloads::{fashion_mnist, fashion_mnist_from, mnist, mnist_from};
+
 use crate::error::{Error, Result};
 
 /// The text of `data/iris.csv`.
-pub const IRIS_CSV: &str = include_str!("../../data/iris.csv");
+pub const IRIS_CSV: &str = include_str!("../../../data/iris.csv");
 /// The text of `data/wine.csv`.
-pub const WINE_CSV: &str = include_str!("../../data/wine.csv");
+pub const WINE_CSV: &str = include_str!("../../../data/wine.csv");
 /// The text of `data/breast_cancer.csv`.
-pub const BREAST_CANCER_CSV: &str = include_str!("../../data/breast_cancer.csv");
+pub const BREAST_CANCER_CSV: &str = include_str!("../../../data/breast_cancer.csv");
 /// The text of `data/digits.csv`.
-pub const DIGITS_CSV: &str = include_str!("../../data/digits.csv");
+pub const DIGITS_CSV: &str = include_str!("../../../data/digits.csv");
 
 /// A set of samples with features and a class each, under scikit-learn's name for such a thing.
 #[derive(Clone, Debug, PartialEq)]
@@ -131,6 +137,19 @@ pub fn breast_cancer_table() -> Table {
 /// ```
 pub fn digits() -> Bunch {
     bunch(&digits_table(), "digit")
+}
+
+/// [`digits`] as images of shape `(1797, 8, 8, 1)` from 0 (paper) to 1 (ink).
+///
+/// ```
+/// let digits = layerwise::data::datasets::digits_images();
+/// assert_eq!(digits.images.dim(), (1797, 8, 8, 1));
+/// assert_eq!(digits.images[[0, 0, 2, 0]], 5.0 / 16.0);
+/// ```
+pub fn digits_images() -> Images {
+    let digits = digits();
+    let images = digits.images(8, 8, 1).expect("an image has 8 by 8 pixels") / 16.0;
+    Images { images, labels: digits.labels, classes: digits.classes }
 }
 
 /// [`digits`] as a table, with the pixels `p0` to `p63` and the label column `digit`.
