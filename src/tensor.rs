@@ -83,6 +83,16 @@ pub(crate) fn values_mut<A: Clone>(tensor: &mut Tensor<A>) -> &mut [A] {
     tensor.as_slice_mut().expect("tensors of the pool are row-major")
 }
 
+/// Copies the rows of these numbers, one behind the other.
+pub(crate) fn gather_rows<A: Scalar>(from: &Tensor<A>, rows: &[usize], to: &mut Tensor<A>) -> Result<()> {
+    let source = values(from)?;
+    let width = source.len() / from.shape()[0];
+    for (place, &row) in values_mut(to).chunks_exact_mut(width.max(1)).zip(rows) {
+        place.copy_from_slice(&source[row * width..(row + 1) * width]);
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

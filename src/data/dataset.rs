@@ -146,6 +146,43 @@ impl<A: Scalar> Dataset<A> {
         })
     }
 
+    /// Nothing yet: a place for batches, to be [filled](Self::fill) before anything else.
+    pub(crate) fn unfilled() -> Self {
+        Dataset { inputs: Vec::new(), targets: Vec::new(), weights: None }
+    }
+
+    /// All arrays that it has, so that it has none any more.
+    pub(crate) fn drain(&mut self) -> impl Iterator<Item = Tensor<A>> {
+        self.inputs.drain(..).chain(self.targets.drain(..)).chain(self.weights.take())
+    }
+
+    /// Gives one that has nothing `rows` rows of each array of another: `take` makes them, in a given shape.
+    pub(crate) fn fill(
+        &mut self,
+        from: &Dataset<A>,
+        rows: usize,
+        mut take: impl FnMut(&Tensor<A>, &[usize]) -> Result<Tensor<A>>,
+    ) -> Result<()> {
+        let mut taken = |tensor: &Tensor<A>| {
+            let mut shape = tensor.raw_dim();
+            shape[0] = rows;
+            take(tensor, shape.slice())
+        };
+        for tensor in &from.inputs {
+            self.inputs.push(taken(tensor)?);
+        }
+        for tensor in &from.targets {
+            self.targets.push(taken(tensor)?);
+        }
+        self.weights = from.weights.as_ref().map(taken).transpose()?;
+        Ok(())
+    }
+
+    /// The first input and the first target, to write to.
+    pub(crate) fn first_mut(&mut self) -> (&mut Tensor<A>, Option<&mut Tensor<A>>) {
+        (&mut self.inputs[0], self.targets.first_mut())
+    }
+
     /// The first target as class numbers, if that is what it looks like: one whole number of at least 0 for each
     /// sample, or one row with a single 1.
     pub fn labels(&self) -> Option<Vec<usize>> {

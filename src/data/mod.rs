@@ -4,8 +4,10 @@
 //! out of it goes through [`SimpleImputer`], [`StandardScaler`], [`MinMaxScaler`], [`LabelEncoder`] and
 //! [`OneHotEncoder`], which are fitted on the training rows and then applied to any others, as in scikit-learn.
 //! [`train_test_split`], [`KFold`] and [`ValidationSplit`] choose the rows, [`take`] takes them. [`datasets`] has real
-//! sets to start with. [`Idx`] reads files of MNIST's format.
+//! sets to start with. [`Idx`] reads files of MNIST's format, and
+//! [`augmentation`] changes images at random while a network learns from them.
 
+pub mod augmentation;
 mod column;
 mod csv;
 mod dataset;

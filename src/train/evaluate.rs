@@ -1,7 +1,7 @@
 //! From batches to numbers over all samples: mean losses and metrics.
 
 use super::history::{Logs, Report};
-use super::task::{Batch, Purpose, Targets, Task, part};
+use super::task::{Batch, Purpose, Rows, Targets, Task, part};
 use super::trainer::Trainer;
 use crate::data::Dataset;
 use crate::error::Result;
@@ -34,7 +34,7 @@ impl<A: Scalar> Trainer<A> {
         let rows: Vec<usize> = (0..data.len()).collect();
         for rows in rows.chunks(self.batch_size) {
             let targets = Targets { losses: &self.losses, instead: None };
-            let batch = Batch { data, rows: Some(rows) };
+            let batch = Batch { data, rows: Rows::Of(rows) };
             let predictions = !self.metrics.is_empty();
             let task =
                 Task { model, targets, batch, purpose: Purpose::Evaluate, predictions, micro_batch: self.micro_batch };

@@ -7,9 +7,12 @@ use std::time::Instant;
 use rand::seq::SliceRandom;
 
 use super::callbacks::{Callback, Event, ProgressReport};
+use super::evaluate::Mean;
+use super::feed::{Feed, Plan};
 use super::history::{Epoch, History, Logs};
-use super::task::{Batch, Targets, Task};
+use super::task::{Batch, Rows, Targets, Task};
 use super::trainer::{Trainer, Validation};
+use crate::data::augmentation::Draw;
 use crate::data::{Dataset, ValidationSplit};
 use crate::error::{Error, Result};
 use crate::layer::Layer;
@@ -18,6 +21,9 @@ use crate::seed::{Stream, stream};
 
 /// The part of the data that errors and warnings name.
 const VALIDATION: &str = "validation data";
+
+/// The part of a run that errors of augmentations name.
+pub(super) const AUGMENTATION: &str = "augmentation";
 
 /// The samples to train on, and those to validate on.
 struct Samples<'s, A: Scalar> {
@@ -31,6 +37,8 @@ struct Run<'r, A: Scalar> {
     model: &'r mut dyn Layer<A>,
     training: &'r Dataset<A>,
     held_back: Option<&'r Dataset<A>>,
+    /// Where batches come from, if they are augmented.
+    feed: Option<Feed<A>>,
     progress: ProgressReport,
     history: History,
     epoch: usize,
@@ -63,6 +71,8 @@ impl<A: Scalar> Trainer<A> {
         let (training, held_back) = (&*samples.training, samples.held_back.as_deref());
         let progress = ProgressReport::new(self.progress);
         self.prepare(model, training)?;
+        self.augmentations.check_data(training).map_err(|error| error.within(AUGMENTATION))?;
+        let feed = (!self.augmentations.is_empty()).then(|| Feed::new(self.augmentations.clone()));
         if let Some(held_back) = held_back {
             self.check_held_back(model, held_back).map_err(|error| error.within(VALIDATION))?;
         }
@@ -74,6 +84,7 @@ impl<A: Scalar> Trainer<A> {
             model,
             training,
             held_back,
+            feed,
             progress,
             history,
             epoch: 0,
@@ -115,7 +126,7 @@ impl<A: Scalar> Trainer<A> {
 
     fn shards_of_a_full_batch(&self, model: &dyn Layer<A>, data: &Dataset<A>, order: &[usize]) -> usize {
         let targets = Targets { losses: &self.losses, instead: None };
-        let batch = Batch { data, rows: Some(&order[..self.batch_size.min(order.len())]) };
+        let batch = Batch { data, rows: Rows::Of(&order[..self.batch_size.min(order.len())]) };
         let task =
             Task { model, targets, batch, purpose: self.training(), predictions: false, micro_batch: self.micro_batch };
         task.plan(self.shards, self.threads).shards
@@ -152,20 +163,39 @@ impl<A: Scalar> Trainer<A> {
     fn run_batches(&mut self, run: &mut Run<'_, A>, order: &mut [usize]) -> Result<Logs> {
         self.reorder(order);
         let mut means = self.begin_means();
-        for rows in order.chunks(self.batch_size) {
-            // A callback may have frozen or exchanged a layer.
-            self.prepare(run.model, run.training)?;
-            let batch = Batch { data: run.training, rows: Some(rows) };
-            let stepped = self.train_on(run.model, batch, None, !self.metrics.is_empty())?;
-            self.gather(stepped.shards, rows.len(), &mut means)?;
-            run.batch += 1;
-            run.loss = stepped.loss;
-            self.notify(run, |callback, event| callback.on_batch_end(event))?;
-            if run.stop {
-                break;
+        let Some(mut feed) = run.feed.take() else {
+            for rows in order.chunks(self.batch_size) {
+                if self.run_batch(run, Batch { data: run.training, rows: Rows::Of(rows) }, &mut means)? {
+                    break;
+                }
             }
-        }
+            return Ok(self.logs(&means));
+        };
+        let plan = Plan { data: run.training, order, batch_size: self.batch_size, draw: self.draw() };
+        feed.run(plan, self.threads, |batch, rows| {
+            let stop = self.run_batch(run, Batch { data: batch, rows: Rows::Taken(rows) }, &mut means)?;
+            self.pass.release();
+            Ok(stop)
+        })?;
+        run.feed = Some(feed);
         Ok(self.logs(&means))
+    }
+
+    /// One step, and whether the run ends with it.
+    fn run_batch(&mut self, run: &mut Run<'_, A>, batch: Batch<'_, A>, means: &mut [Mean]) -> Result<bool> {
+        // A callback may have frozen or exchanged a layer.
+        self.prepare(run.model, run.training)?;
+        let stepped = self.train_on(run.model, batch, None, !self.metrics.is_empty())?;
+        self.gather(stepped.shards, batch.len(), means)?;
+        run.batch += 1;
+        run.loss = stepped.loss;
+        self.notify(run, |callback, event| callback.on_batch_end(event))?;
+        Ok(run.stop)
+    }
+
+    /// The streams of this epoch's augmentations.
+    fn draw(&self) -> Draw {
+        Draw { seed: self.seed, epoch: self.epochs_done }
     }
 
     /// The order of the next epoch.

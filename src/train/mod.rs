@@ -3,6 +3,7 @@
 pub mod callbacks;
 mod engine;
 mod evaluate;
+mod feed;
 mod fit;
 mod history;
 mod pass;

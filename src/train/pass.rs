@@ -90,6 +90,12 @@ impl<A: Scalar> Pass<A> {
         Ok(())
     }
 
+    /// Lets go of the last batch, whose owner wants to write to it.
+    pub(super) fn release(&mut self) {
+        self.shards.iter_mut().for_each(|shard| own(shard).clear());
+        self.gathered.drain(..).for_each(|tensor| self.ctx.recycle(tensor));
+    }
+
     /// The targets of the last batch.
     pub(super) fn gathered(&self) -> &[Tensor<A>] {
         &self.gathered

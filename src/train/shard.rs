@@ -125,7 +125,7 @@ impl<A: Scalar> Shard<A> {
     }
 
     /// Gives all values back that a pass has left.
-    fn clear(&mut self) {
+    pub(super) fn clear(&mut self) {
         self.clear_values();
         self.predictions.drain(..).for_each(|tensor| self.ctx.recycle(tensor));
         self.losses.clear();
@@ -254,7 +254,8 @@ fn weighed<A: Scalar>(
     Ok(gradient)
 }
 
-fn message(panic: &(dyn Any + Send)) -> String {
+/// What a panic says.
+pub(super) fn message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(ToString::to_string);
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "unknown".into())
 }

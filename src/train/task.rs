@@ -11,7 +11,7 @@ use crate::model::rows_of;
 use crate::param::{Param, Visitor};
 use crate::scalar::Scalar;
 use crate::summary::Summary;
-use crate::tensor::{Tensor, values, values_mut};
+use crate::tensor::{Tensor, gather_rows};
 
 /// Below so many floating-point operations a pass stays on the calling thread: a few tens of microseconds.
 const FORK_FROM: f64 = 4e6;
@@ -111,35 +111,48 @@ pub(super) fn part(rows: usize, shards: usize, number: usize) -> Range<usize> {
     number * rows / shards..(number + 1) * rows / shards
 }
 
-/// The samples of a batch: all of a data set, or some rows of it.
+/// The samples of a batch.
 #[derive(Clone, Copy)]
 pub(super) struct Batch<'b, A: Scalar> {
     pub(super) data: &'b Dataset<A>,
-    pub(super) rows: Option<&'b [usize]>,
+    pub(super) rows: Rows<'b>,
+}
+
+/// Which rows of its data set a batch is.
+#[derive(Clone, Copy)]
+pub(super) enum Rows<'b> {
+    /// All of them.
+    All,
+    /// These.
+    Of(&'b [usize]),
+    /// All of them, and they have these numbers in the data set from which they were taken.
+    Taken(&'b [usize]),
 }
 
 impl<A: Scalar> Batch<'_, A> {
     pub(super) fn len(&self) -> usize {
-        self.rows.map_or(self.data.len(), <[usize]>::len)
+        match self.rows {
+            Rows::Of(rows) => rows.len(),
+            Rows::All | Rows::Taken(_) => self.data.len(),
+        }
     }
 
-    /// The row of the data set that is row `row` of the batch.
+    /// The row of the user's data set that is row `row` of the batch.
     pub(super) fn sample(&self, row: usize) -> usize {
-        self.rows.and_then(|rows| rows.get(row).copied()).unwrap_or(row)
+        match self.rows {
+            Rows::Of(rows) | Rows::Taken(rows) => rows.get(row).copied().unwrap_or(row),
+            Rows::All => row,
+        }
     }
 
     /// A part of a tensor of the data set: shared where the batch is the data set, gathered where it is some rows.
     pub(super) fn take(&self, tensor: &Tensor<A>, part: Range<usize>, ctx: &mut Context<A>) -> Result<Tensor<A>> {
-        let Some(rows) = self.rows else { return Ok(rows_of(tensor, part.start, part.end)) };
+        let Rows::Of(rows) = self.rows else { return Ok(rows_of(tensor, part.start, part.end)) };
         let rows = &rows[part];
         let mut shape = tensor.raw_dim();
         shape[0] = rows.len();
         let mut gathered = ctx.tensor(ndarray::Dimension::slice(&shape));
-        let source = values(tensor)?;
-        let width = source.len() / tensor.shape()[0];
-        for (place, &row) in values_mut(&mut gathered).chunks_exact_mut(width.max(1)).zip(rows) {
-            place.copy_from_slice(&source[row * width..(row + 1) * width]);
-        }
+        gather_rows(tensor, rows, &mut gathered)?;
         Ok(gathered)
     }
 }

@@ -6,8 +6,9 @@ use super::callbacks::{Callback, Progress};
 use super::engine::Engine;
 use super::history::{History, Report};
 use super::pass::Pass;
-use super::task::Batch;
+use super::task::{Batch, Rows};
 use super::workers::Workers;
+use crate::data::augmentation::{Augment, Augmentations};
 use crate::data::{Dataset, IntoDataset, ValidationSplit};
 use crate::error::{Error, Result};
 use crate::layer::Layer;
@@ -56,6 +57,7 @@ pub struct Trainer<A: Scalar = f32> {
     pub(super) losses: Vec<(Box<dyn Loss<A>>, f64)>,
     pub(super) metrics: Vec<(usize, Box<dyn Metric<A>>)>,
     pub(super) callbacks: Vec<Box<dyn Callback<A>>>,
+    pub(super) augmentations: Augmentations<A>,
     pub(super) validation: Validation<A>,
     pub(super) epochs: usize,
     pub(super) batch_size: usize,
@@ -88,6 +90,7 @@ impl<A: Scalar> Trainer<A> {
             losses: vec![(Box::new(loss), 1.0)],
             metrics: Vec::new(),
             callbacks: Vec::new(),
+            augmentations: Augmentations::of(),
             validation: Validation::None,
             epochs: 1,
             batch_size: 32,
@@ -140,6 +143,26 @@ impl<A: Scalar> Trainer<A> {
         self
     }
 
+    /// Changes the images that a run trains on at random, after those changes that were given before. The images are the
+    /// first input, of shape `(batch, height, width, channels)`; validation and evaluation see them as they are.
+    ///
+    /// A thread of its own prepares the next batch while this one is trained on, unless
+    /// [`threads`](Self::threads) is 1 or a batch is too small to be worth it: what comes out is the same.
+    ///
+    /// ```
+    /// use layerwise::data::augmentation::{RandomFlip, RandomRotation};
+    /// use layerwise::prelude::*;
+    ///
+    /// let trainer = Trainer::new(SoftmaxCrossEntropy::new(), Adam::new(1e-3))
+    ///     .augment(RandomFlip::horizontal())
+    ///     .augment(RandomRotation::new(0.03));
+    /// ```
+    #[must_use]
+    pub fn augment(mut self, augmentation: impl Augment<A> + 'static) -> Self {
+        self.augmentations = self.augmentations.add(augmentation);
+        self
+    }
+
     /// Keeps some of the samples back for validation. It warns where a class is missing from either part.
     #[must_use]
     pub fn validation_split(mut self, split: ValidationSplit) -> Self {
@@ -177,7 +200,8 @@ impl<A: Scalar> Trainer<A> {
         self
     }
 
-    /// The seed of everything random: starting weights, order of samples, dropout, validation split.
+    /// The seed of everything random: starting weights, order of samples, augmentation, dropout, validation
+    /// split.
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
@@ -252,7 +276,7 @@ impl<A: Scalar> Trainer<A> {
     /// As for [`fit`](Self::fit). No weight has changed then.
     pub fn step(&mut self, model: &mut dyn Layer<A>, batch: &Dataset<A>) -> Result<f64> {
         self.prepare(model, batch)?;
-        self.train_on(model, Batch { data: batch, rows: None }, None, false).map(|stepped| stepped.loss)
+        self.train_on(model, Batch { data: batch, rows: Rows::All }, None, false).map(|stepped| stepped.loss)
     }
 
     /// One training step with another loss than the trainer's, for networks with one output: the step of a GAN's
@@ -265,7 +289,7 @@ impl<A: Scalar> Trainer<A> {
             return Err(Error::length("outputs of a network whose step has a loss of its own", 1, self.losses.len()));
         }
         self.prepare(model, batch)?;
-        self.train_on(model, Batch { data: batch, rows: None }, Some(loss), false).map(|stepped| stepped.loss)
+        self.train_on(model, Batch { data: batch, rows: Rows::All }, Some(loss), false).map(|stepped| stepped.loss)
     }
 
     /// The loss and the metrics over samples.
