@@ -14,6 +14,8 @@ mod dataset;
 pub mod datasets;
 mod features;
 mod idx;
+#[cfg(feature = "image")]
+mod image_folder;
 mod images;
 mod impute;
 mod kfold;
@@ -32,6 +34,8 @@ mod validation;
 pub use csv::CsvReader;
 pub use dataset::{Dataset, IntoDataset};
 pub use idx::{Idx, IdxElement};
+#[cfg(feature = "image")]
+pub use image_folder::ImageFolder;
 pub use images::{Images, TrainTest};
 pub use impute::{Impute, SimpleImputer};
 pub use kfold::{Folds, KFold, StratifiedKFold};

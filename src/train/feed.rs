@@ -1,7 +1,8 @@
 //! Augmented batches, prepared by a thread of their own while the trainer works on the batch before.
 
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::Builder;
 
 use super::fit::AUGMENTATION;
@@ -77,51 +78,53 @@ impl<A: Scalar> Feed<A> {
 
     /// Prepares on another thread; tells whether the system gave one.
     ///
-    /// Both sides wait for nothing but each other's batches, and each sees it when the other is gone. So neither an
-    /// error nor a panic on either side leaves one waiting, and a machine whose cores are taken is only slow.
+    /// Each side waits for nothing but the other's batches, and both queues are closed by whichever side ends first. So
+    /// neither an error nor a panic leaves the other waiting, and a machine whose cores are taken is only slow.
     fn run_ahead(
         &mut self,
         plan: Plan<'_, A>,
         train: &mut impl FnMut(&Dataset<A>, &[usize]) -> Result<bool>,
     ) -> Result<bool> {
-        std::thread::scope(|scope| {
-            // Made in here, so that they are gone before the scope waits for its thread.
-            let (give_ready, ready) = sync_channel(BATCHES);
-            let (give_used, used) = sync_channel(BATCHES);
+        let (ready, used) = (Queue::new(), Queue::new());
+        let feed = &mut *self;
+        let outcome = std::thread::scope(|scope| {
+            let _end = CloseAll(&ready, &used);
             let thread = Builder::new().name("layerwise-data".into());
-            if thread.spawn_scoped(scope, move || self.prepare_all(plan, &give_ready, &used)).is_err() {
+            if thread.spawn_scoped(scope, || feed.prepare_all(plan, &ready, &used)).is_err() {
                 return Ok(false);
             }
             for rows in plan.batches() {
-                let batch =
-                    ready.recv().unwrap_or_else(|_| Err(Error::custom("no batch came").within(AUGMENTATION)))?;
+                let batch = ready.pop().unwrap_or_else(|| Err(Error::custom("no batch came").within(AUGMENTATION)))?;
                 let stop = train(&batch, rows)?;
-                // There is room for all batches; a thread that has ended needs none.
-                let _ = give_used.send(batch);
+                used.push(batch);
                 if stop {
                     break;
                 }
             }
             Ok(true)
-        })
+        });
+        // What was prepared and not trained on; the buffers serve again.
+        while let Some(batch) = ready.pop() {
+            self.spare.extend(batch);
+        }
+        outcome
     }
 
     /// The work of the other thread.
-    fn prepare_all(&mut self, plan: Plan<'_, A>, ready: &SyncSender<Result<Dataset<A>>>, used: &Receiver<Dataset<A>>) {
+    fn prepare_all(&mut self, plan: Plan<'_, A>, ready: &Queue<Result<Dataset<A>>>, used: &Queue<Dataset<A>>) {
+        let _end = CloseAll(ready, used);
         for rows in plan.batches() {
-            let Some(spare) = self.spare.pop().or_else(|| used.recv().ok()) else { return };
+            let Some(spare) = self.spare.pop().or_else(|| used.pop()) else { return };
             let prepared = self.prepare(plan, rows, spare);
             let failed = prepared.is_err();
-            if let Err(unwanted) = ready.send(prepared) {
-                self.spare.extend(unwanted.0);
-                break;
-            }
-            if failed {
+            ready.push(prepared);
+            if failed || used.is_closed() {
                 return;
             }
         }
-        // The next epoch has the same buffers.
-        self.spare.extend(used.iter());
+        while let Some(batch) = used.pop() {
+            self.spare.push(batch);
+        }
     }
 
     fn prepare(&mut self, plan: Plan<'_, A>, rows: &[usize], mut batch: Dataset<A>) -> Result<Dataset<A>> {
@@ -130,5 +133,63 @@ impl<A: Scalar> Feed<A> {
             catch_unwind(AssertUnwindSafe(|| self.preparer.prepare(&self.augmentations, draw, data, rows, &mut batch)));
         let prepared = prepared.unwrap_or_else(|panic| Err(Error::custom(format!("panicked: {}", message(&*panic)))));
         prepared.map(|()| batch).map_err(|error| error.within(AUGMENTATION))
+    }
+}
+
+/// What one side hands to the other. It has room for all batches from the start: the channels of the standard library
+/// allocate whenever a thread first has to wait.
+struct Queue<T> {
+    state: Mutex<State<T>>,
+    changed: Condvar,
+}
+
+struct State<T> {
+    items: VecDeque<T>,
+    closed: bool,
+}
+
+impl<T> Queue<T> {
+    fn new() -> Self {
+        let state = State { items: VecDeque::with_capacity(BATCHES), closed: false };
+        Queue { state: Mutex::new(state), changed: Condvar::new() }
+    }
+
+    fn push(&self, item: T) {
+        self.lock().items.push_back(item);
+        self.changed.notify_all();
+    }
+
+    /// Waits for the next; `None` once the queue is closed and empty.
+    fn pop(&self) -> Option<T> {
+        let mut state = self.lock();
+        loop {
+            if state.closed || !state.items.is_empty() {
+                return state.items.pop_front();
+            }
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn is_closed(&self) -> bool {
+        self.lock().closed
+    }
+
+    fn close(&self) {
+        self.lock().closed = true;
+        self.changed.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Closes both queues when a side ends, however it ends.
+struct CloseAll<'q, T, U>(&'q Queue<T>, &'q Queue<U>);
+
+impl<T, U> Drop for CloseAll<'_, T, U> {
+    fn drop(&mut self) {
+        self.0.close();
+        self.1.close();
     }
 }

@@ -68,6 +68,9 @@ impl<A: Scalar> Augmentations<A> {
     /// # Errors
     /// Where a setting cannot work, the first input holds no images, or the targets are not what mixing needs.
     pub fn apply(&self, data: &Dataset<A>, seed: u64, epoch: u64) -> Result<Dataset<A>> {
+        if self.is_empty() {
+            return Ok(data.clone());
+        }
         self.check_data(data)?;
         let rows: Vec<usize> = (0..data.len()).collect();
         let mut augmented = Dataset::unfilled();
@@ -91,10 +94,6 @@ impl<A: Scalar> Augment<A> for Augmentations<A> {
     }
 
     fn batch(&self, batch: &mut ImageBatch<'_, A>) -> Result<()> {
-        for augmentation in &self.list {
-            batch.advance();
-            augmentation.batch(batch)?;
-        }
-        Ok(())
+        self.list.iter().try_for_each(|augmentation| augmentation.batch(batch))
     }
 }

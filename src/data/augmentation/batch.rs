@@ -53,7 +53,7 @@ pub struct ImageBatch<'b, A: Scalar> {
     /// The number of each sample in the data set.
     samples: &'b [usize],
     draw: Draw,
-    /// The place of the augmentation in the list.
+    /// How many augmentations there were before: each has streams of its own.
     stage: u64,
     preparer: &'b mut Preparer<A>,
 }
@@ -79,17 +79,6 @@ impl<A: Scalar> ImageBatch<'_, A> {
         self.samples
     }
 
-    /// The stream of one row of the batch for this augmentation.
-    pub fn rng(&self, row: usize) -> ChaCha8Rng {
-        let (Draw { seed, epoch }, stage) = (self.draw, self.stage);
-        stream(seed, Stream::Augment { epoch, stage, sample: self.samples[row] as u64 })
-    }
-
-    /// The next augmentation has its turn.
-    pub(super) fn advance(&mut self) {
-        self.stage += 1;
-    }
-
     /// Calls `change` for every image with its stream.
     pub fn each_image(&mut self, mut change: impl FnMut(&mut Image<'_, A>, &mut ChaCha8Rng)) {
         let mut before = std::mem::take(&mut self.preparer.image);
@@ -98,6 +87,7 @@ impl<A: Scalar> ImageBatch<'_, A> {
             change(&mut Image { shape, values: self.image(row), before: &mut before }, &mut rng);
         }
         self.preparer.image = before;
+        self.stage += 1;
     }
 
     /// Mixes every image with another of the batch, drawn evenly, itself included.
@@ -132,9 +122,16 @@ impl<A: Scalar> ImageBatch<'_, A> {
             }
         }
         self.preparer.image = before;
+        self.stage += 1;
         self.preparer.pool.give(originals);
         self.preparer.pool.give(targets);
         Ok(())
+    }
+
+    /// The stream of one row for this augmentation.
+    fn rng(&self, row: usize) -> ChaCha8Rng {
+        let (Draw { seed, epoch }, stage) = (self.draw, self.stage);
+        stream(seed, Stream::Augment { epoch, stage, sample: self.samples[row] as u64 })
     }
 
     fn image(&mut self, row: usize) -> &mut [A] {
