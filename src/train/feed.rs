@@ -86,6 +86,10 @@ impl<A: Scalar> Feed<A> {
         train: &mut impl FnMut(&Dataset<A>, &[usize]) -> Result<bool>,
     ) -> Result<bool> {
         let (ready, used) = (Queue::new(), Queue::new());
+        // Fewer than two, and each side would wait for the other's. Those that an error took along are made anew.
+        while self.spare.len() < BATCHES {
+            self.spare.push(Dataset::unfilled());
+        }
         let feed = &mut *self;
         let outcome = std::thread::scope(|scope| {
             let _end = CloseAll(&ready, &used);
@@ -103,9 +107,13 @@ impl<A: Scalar> Feed<A> {
             }
             Ok(true)
         });
-        // What was prepared and not trained on; the buffers serve again.
+        // Buffers serve again: those that were prepared and not trained on, and those that the thread, seeing the end,
+        // did not wait for.
         while let Some(batch) = ready.pop() {
             self.spare.extend(batch);
+        }
+        while let Some(batch) = used.pop() {
+            self.spare.push(batch);
         }
         outcome
     }
