@@ -15,7 +15,7 @@ use layerwise::layers::Padding;
 use layerwise::prelude::*;
 use layerwise::schedules::Cosine;
 
-const EPOCHS: usize = 40;
+const EPOCHS: usize = 60;
 const BATCH: usize = 64;
 const PICTURE: &str = "target/digits.svg";
 
@@ -31,20 +31,20 @@ fn main() -> Result<()> {
         .add(Conv2d::new(64, 3).padding(Padding::Same).activation(Activation::Relu))
         .add(MaxPool2d::new(2))
         .add(Flatten::new())
-        .add(Dropout::new(0.4))
+        .add(Dropout::new(0.3))
         .add(Dense::new(10));
     let steps = (EPOCHS * train.len().div_ceil(BATCH)) as u64;
     let mut trainer = Trainer::new(SoftmaxCrossEntropy::new(), Adam::new(Cosine::new(2e-3, steps)))
         .metric(Accuracy::new())
         .validation_data((&test.images, &test.labels))?
-        .augment(RandomTranslation::new(0.1, 0.1))
+        .augment(RandomTranslation::new(0.06, 0.06))
         .epochs(EPOCHS)
         .batch_size(BATCH)
         .seed(1)
         .progress(Progress::Silent);
     let history = trainer.fit(&mut model, (&train.images, &train.labels))?;
     println!("{}\n", model.summary(&[8, 8, 1])?);
-    for epoch in history.epochs().iter().skip(4).step_by(5) {
+    for epoch in history.epochs().iter().skip(9).step_by(10) {
         println!("epoch {:>2}  {epoch}", epoch.number);
     }
 
