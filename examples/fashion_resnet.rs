@@ -12,7 +12,7 @@ mod pictures;
 
 use std::time::Instant;
 
-use layerwise::data::augmentation::{Cutout, RandomCrop, RandomFlip};
+use layerwise::data::augmentation::{RandomCrop, RandomFlip};
 use layerwise::data::datasets;
 use layerwise::layers::Padding;
 use layerwise::prelude::*;
@@ -50,7 +50,7 @@ fn network() -> Sequential {
     let model = block(model, FILTERS, 1);
     let model = block(model, 2 * FILTERS, 2);
     let model = block(model, 4 * FILTERS, 2);
-    model.add(GlobalAveragePool2d::new()).add(Dropout::new(0.2)).add(Dense::new(10))
+    model.add(GlobalAveragePool2d::new()).add(Dense::new(10))
 }
 
 fn main() -> Result<()> {
@@ -63,12 +63,11 @@ fn main() -> Result<()> {
     let steps = (epochs * data.train.len().div_ceil(BATCH)) as u64;
     let rate = Cosine::new(0.1, steps).warmup(steps / 20);
     let mut trainer =
-        Trainer::new(SoftmaxCrossEntropy::new(), Sgd::new(rate).momentum(0.9).nesterov(true).weight_decay(5e-4))
+        Trainer::new(SoftmaxCrossEntropy::new(), Sgd::new(rate).momentum(0.9).nesterov(true).weight_decay(3e-4))
             .metric(Accuracy::new())
             .validation_data((&data.test.images, &data.test.labels))?
             .augment(RandomFlip::horizontal())
-            .augment(RandomCrop::new(2))
-            .augment(Cutout::new(8).probability(0.5))
+            .augment(RandomCrop::new(1))
             .epochs(epochs)
             .batch_size(BATCH)
             .seed(1);

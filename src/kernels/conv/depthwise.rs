@@ -9,10 +9,14 @@ use super::super::math::Real;
 use super::super::scratch::Scratch;
 use super::super::simd::{by_level, level};
 use super::super::vector::Vector;
+use super::input_gradient::turned_axes;
 use super::{Geometry, copy_from_frames, copy_into_frames, read, save};
 
-/// Windows of a row that are worked on side by side.
-const SIDE: usize = 4;
+/// Windows of a row that are worked on side by side: as many sums as hide how long one multiplication takes.
+const SIDE: usize = 8;
+
+/// Elements of a kernel whose gradients are summed up side by side.
+const TAPS: usize = 9;
 
 /// y = x * w + b.
 pub(crate) fn depthwise<A: Real>(geometry: &Geometry, x: &[A], w: &[A], bias: Option<&[A]>, y: &mut [A]) {
@@ -30,6 +34,14 @@ pub(crate) fn depthwise<A: Real>(geometry: &Geometry, x: &[A], w: &[A], bias: Op
 /// dx from dz.
 pub(crate) fn depthwise_input_gradient<A: Real>(geometry: &Geometry, dz: &[A], w: &[A], dx: &mut [A]) {
     check(geometry, dx, dz, w);
+    if let (1, Some((height, width))) = (multiplier(geometry), turned_axes(geometry)) {
+        // The kernel's elements in reverse over the outputs' gradients.
+        let mut turned = Scratch::of(w.len());
+        for (to, from) in turned.chunks_exact_mut(geometry.channels).zip(w.chunks_exact(geometry.channels).rev()) {
+            to.copy_from_slice(from);
+        }
+        return depthwise(&Geometry { height, width, ..*geometry }, dz, &turned, None, dx);
+    }
     let padded = geometry.is_padded();
     let mut room = Scratch::of(if padded { geometry.frame() } else { 0 });
     for (dx, dz) in dx.chunks_exact_mut(geometry.image()).zip(dz.chunks_exact(geometry.output())) {
@@ -135,30 +147,62 @@ unsafe fn gather_rows<V: Vector>(
         let y = &mut y[row * width.output * channels..][..width.output * channels];
         for first in (0..width.output).step_by(SIDE) {
             let count = SIDE.min(width.output - first);
-            // SAFETY: the instruction set is there; windows lie within the frame by how the extents were worked out,
-            // and windows beyond the last of a row stand for the last one and are not written.
-            unsafe {
-                for channel in (0..channels).step_by(V::LANES) {
+            // Windows beyond the last of a row stand for the last one and are not written.
+            let offsets: [usize; SIDE] = std::array::from_fn(|side| (first + side.min(count - 1)) * next);
+            for channel in (0..channels).step_by(V::LANES) {
+                // SAFETY: the instruction set is there; windows lie within the frame by how the extents were worked
+                // out, and channels that are none are masked.
+                unsafe {
+                    let start = bias.map(|bias| bias.as_ptr().add(channel));
+                    let (x, w) = (x.as_ptr().add(channel), w.as_ptr().add(channel));
+                    let sums = match mask::<V>(channels, channel) {
+                        None => gather_windows::<V>(geometry, x, w, start, &offsets, None),
+                        some => gather_windows::<V>(geometry, x, w, start, &offsets, some),
+                    };
                     let mask = mask::<V>(channels, channel);
-                    let start = bias.map_or(V::splat(V::Item::zero()), |b| read::<V>(b.as_ptr().add(channel), mask));
-                    let mut sums = [start; SIDE];
-                    for tap_row in 0..height.kernel {
-                        for tap_column in 0..width.kernel {
-                            let tap = tap_row * width.kernel + tap_column;
-                            let weight = read::<V>(w.as_ptr().add(tap * channels + channel), mask);
-                            let from = x.as_ptr().add(tap_shift(geometry, tap_row, tap_column) + channel);
-                            for (side, sum) in sums.iter_mut().enumerate() {
-                                let window = first + side.min(count - 1);
-                                *sum = weight.fma(read::<V>(from.add(window * next), mask), *sum);
-                            }
-                        }
-                    }
                     for (side, sum) in sums.iter().enumerate().take(count) {
                         save(*sum, y.as_mut_ptr().add((first + side) * channels + channel), mask);
                     }
                 }
             }
         }
+    }
+}
+
+/// The sums of some windows, which begin at the offsets, for a register of channels.
+///
+/// # Safety
+/// The instruction set of `V`; pointers good for the windows.
+#[inline(always)]
+unsafe fn gather_windows<V: Vector>(
+    geometry: &Geometry,
+    x: *const V::Item,
+    w: *const V::Item,
+    bias: Option<*const V::Item>,
+    offsets: &[usize; SIDE],
+    mask: Option<V::Mask>,
+) -> [V; SIDE] {
+    let Geometry { height, width, channels, .. } = *geometry;
+    // SAFETY: the caller's promises.
+    unsafe {
+        let start = match bias {
+            Some(bias) => read::<V>(bias, mask),
+            None => V::splat(V::Item::zero()),
+        };
+        let mut sums = [start; SIDE];
+        let mut weight = w;
+        for tap_row in 0..height.kernel {
+            let mut from = x.add(tap_row * height.dilation * geometry.row());
+            for _ in 0..width.kernel {
+                let factor = read::<V>(weight, mask);
+                for (sum, &offset) in sums.iter_mut().zip(offsets) {
+                    *sum = factor.fma(read::<V>(from.add(offset), mask), *sum);
+                }
+                weight = weight.add(channels);
+                from = from.wrapping_add(width.dilation * channels);
+            }
+        }
+        sums
     }
 }
 
@@ -198,32 +242,60 @@ unsafe fn scatter_rows<V: Vector>(geometry: &Geometry, dz: &[V::Item], w: &[V::I
 #[inline(always)]
 unsafe fn correlate_rows<V: Vector>(geometry: &Geometry, frame: &[V::Item], dz: &[V::Item], dw: &mut [V::Item]) {
     let Geometry { height, width, channels, .. } = *geometry;
-    let next = width.stride * channels;
+    let taps = taps(geometry);
     for row in 0..height.output {
         let x = &frame[row_start(geometry, row)..];
         let dz = &dz[row * width.output * channels..][..width.output * channels];
-        for tap_row in 0..height.kernel {
-            for tap_column in 0..width.kernel {
-                let tap = tap_row * width.kernel + tap_column;
-                let shift = tap_shift(geometry, tap_row, tap_column);
+        for first in (0..taps).step_by(TAPS) {
+            let count = TAPS.min(taps - first);
+            let shifts: [usize; TAPS] = std::array::from_fn(|at| {
+                let tap = first + at.min(count - 1);
+                tap_shift(geometry, tap / width.kernel, tap % width.kernel)
+            });
+            for channel in (0..channels).step_by(V::LANES) {
                 // SAFETY: the instruction set is there; windows lie within the frame by how the extents were worked
-                // out.
+                // out, and channels that are none are masked.
                 unsafe {
-                    for channel in (0..channels).step_by(V::LANES) {
-                        let mask = mask::<V>(channels, channel);
-                        let mut sums = [V::splat(V::Item::zero()); SIDE];
-                        for window in 0..width.output {
-                            let met = read::<V>(x.as_ptr().add(shift + window * next + channel), mask);
-                            let gradient = read::<V>(dz.as_ptr().add(window * channels + channel), mask);
-                            sums[window % SIDE] = met.fma(gradient, sums[window % SIDE]);
-                        }
-                        let to = dw.as_mut_ptr().add(tap * channels + channel);
-                        let sum = sums.into_iter().fold(read::<V>(to, mask), |total, sum| total.add(sum));
-                        save(sum, to, mask);
+                    let (x, dz) = (x.as_ptr().add(channel), dz.as_ptr().add(channel));
+                    let sums = match mask::<V>(channels, channel) {
+                        None => correlate_row::<V>(geometry, x, dz, &shifts, None),
+                        some => correlate_row::<V>(geometry, x, dz, &shifts, some),
+                    };
+                    let mask = mask::<V>(channels, channel);
+                    for (at, sum) in sums.iter().enumerate().take(count) {
+                        let to = dw.as_mut_ptr().add((first + at) * channels + channel);
+                        save(read::<V>(to, mask).add(*sum), to, mask);
                     }
                 }
             }
         }
+    }
+}
+
+/// What some elements of the kernel, which windows have at the shifts, met in a row, times what became of it.
+///
+/// # Safety
+/// The instruction set of `V`; pointers good for the windows of a row.
+#[inline(always)]
+unsafe fn correlate_row<V: Vector>(
+    geometry: &Geometry,
+    x: *const V::Item,
+    dz: *const V::Item,
+    shifts: &[usize; TAPS],
+    mask: Option<V::Mask>,
+) -> [V; TAPS] {
+    let Geometry { width, channels, .. } = *geometry;
+    // SAFETY: the caller's promises.
+    unsafe {
+        let mut sums = [V::splat(V::Item::zero()); TAPS];
+        for window in 0..width.output {
+            let gradient = read::<V>(dz.add(window * channels), mask);
+            let from = x.add(window * width.stride * channels);
+            for (sum, &shift) in sums.iter_mut().zip(shifts) {
+                *sum = gradient.fma(read::<V>(from.add(shift), mask), *sum);
+            }
+        }
+        sums
     }
 }
 

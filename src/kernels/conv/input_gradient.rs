@@ -30,9 +30,8 @@ pub(crate) fn input_gradient<A: Real>(geometry: &Geometry, dz: &[A], w: &[A], dx
     }
 }
 
-/// The convolution of the outputs' gradients with the turned weight that gives the same, where it is less work: each
-/// number is written once, but edges are summed up over zeros.
-fn turned<A: Real>(geometry: &Geometry, images: usize) -> Option<Geometry> {
+/// The axes of a convolution of the outputs' gradients that gives those of the images, where the stride allows one.
+pub(super) fn turned_axes(geometry: &Geometry) -> Option<(Extent, Extent)> {
     let axis = |axis: Extent| {
         let reach = (axis.kernel - 1) * axis.dilation;
         (axis.stride == 1 && axis.before <= reach).then(|| Extent {
@@ -42,7 +41,13 @@ fn turned<A: Real>(geometry: &Geometry, images: usize) -> Option<Geometry> {
             ..axis
         })
     };
-    let (height, width) = (axis(geometry.height)?, axis(geometry.width)?);
+    Some((axis(geometry.height)?, axis(geometry.width)?))
+}
+
+/// The convolution of the outputs' gradients with the turned weight that gives the same, where it is less work: each
+/// number is written once, but edges are summed up over zeros.
+fn turned<A: Real>(geometry: &Geometry, images: usize) -> Option<Geometry> {
+    let (height, width) = turned_axes(geometry)?;
     let filters = geometry.group_filters();
     let gathering = height.output * width.output * filters;
     let scattering = geometry.pixels() * (filters + WRITING);

@@ -14,8 +14,12 @@ use super::super::vector::Vector;
 use super::tile::{Ahead, Factor, Finish, Target, WAIT, tile};
 use super::{Ending, Matrix};
 
-/// The most depth that is summed up in registers before the sums go to memory.
+/// The most depth that is summed up in registers before the sums go to memory, where a tile's width hides that its factors
+/// come from the second cache.
 const DEPTH: usize = 784;
+
+/// The same for narrow tiles: a strip of the right factor and a panel of the left one stay in the first cache.
+const NARROW_DEPTH: usize = 320;
 
 /// The most elements of the left factor that the tiles of a strip go through: they stay in the second cache.
 const BLOCK: usize = 1 << 17;
@@ -24,7 +28,7 @@ const BLOCK: usize = 1 << 17;
 const ROWS: usize = 16;
 
 /// From how many columns on a left factor that lies in columns is packed: each column that is copied serves as often.
-const MANY: usize = 96;
+const MANY: usize = 48;
 
 /// The most columns that are packed at once where the left factor is larger than a block.
 const WIDTH: usize = 1024;
@@ -48,7 +52,8 @@ struct Plan {
 
 impl Plan {
     fn of<V: Vector>(a: &Matrix<'_, V::Item>, b: &Matrix<'_, V::Item>) -> Self {
-        let depth = a.columns.div_ceil(a.columns.div_ceil(DEPTH).max(1));
+        let most = if V::TILE.1 < 3 { NARROW_DEPTH } else { DEPTH };
+        let depth = a.columns.div_ceil(a.columns.div_ceil(most).max(1));
         let as_it_stands = b.column_stride == 1 && (b.rows * b.columns <= NEAR || a.rows <= V::TILE.0);
         let packs_left = a.column_stride != 1 && depth >= WAIT && b.columns >= MANY;
         // A right factor that stays in the cache: then the result is written row after row.
