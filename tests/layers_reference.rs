@@ -1,26 +1,14 @@
 //! Every layer held against PyTorch, in both number types.
 
-#[path = "common/reference.rs"]
-mod reference;
+#[path = "common/cases.rs"]
+mod common;
 
-use std::collections::BTreeMap;
-
+use common::{array, cases, counts, flag, size};
 use layerwise::prelude::*;
 use layerwise::to_tensor;
-use reference::{array, compare, tensor};
 use serde_json::Value;
 
-fn cases() -> Vec<Value> {
-    reference::cases(include_str!("reference/layers_torch.json"))
-}
-
-fn size(config: &Value, name: &str) -> usize {
-    config[name].as_u64().unwrap_or_else(|| panic!("{config} has no {name}")) as usize
-}
-
-fn flag(config: &Value, name: &str) -> bool {
-    config[name].as_bool().unwrap_or_else(|| panic!("{config} has no {name}"))
-}
+const FILE: &str = include_str!("reference/layers_torch.json");
 
 fn activation(name: &Value, config: &Value) -> Activation {
     match name.as_str().unwrap() {
@@ -122,62 +110,9 @@ fn graph<A: Scalar>() -> Graph<A> {
     graph.outputs(&[out1, out2])
 }
 
-/// Runs one case forwards and backwards and compares everything.
 fn run<A: Scalar>(case: &Value, tolerance: f64) -> Result<()> {
-    let name = case["name"].as_str().unwrap();
-    let xs: Vec<Tensor<A>> = case["inputs"].as_array().unwrap().iter().map(tensor).collect();
-    let mut layer = layer::<A>(case["kind"].as_str().unwrap(), &case["config"], xs.len());
-    let shapes: Vec<Vec<usize>> = xs.iter().map(|x| x.shape()[1..].to_vec()).collect();
-    let built = layer.initialize_all(&shapes, 0)?;
-    for (param_name, param) in layer.params_mut() {
-        let values = if param.is_state() { &case["state"] } else { &case["params"] };
-        param.set(&tensor::<A>(&values[&param_name]))?;
-    }
-    let given = case["params"].as_object().unwrap().len() + case["state"].as_object().unwrap().len();
-    assert_eq!(layer.params().len(), given, "{name}: parameters");
-
-    let mode = if case["mode"] == "training" { Mode::Training } else { Mode::Inference };
-    let mut ctx = Context::training(&*layer, 0);
-    let (mut ys, mut dxs) = (Vec::new(), Vec::new());
-    let dys: Vec<_> = case["grad_outputs"].as_array().unwrap().iter().map(|dy| Some(tensor(dy))).collect();
-    ctx.in_mode(mode, |ctx| {
-        layer.forward_all(&xs, &mut ys, ctx)?;
-        layer.backward_all(&xs, &ys, &dys, true, &mut dxs, ctx)
-    })?;
-
-    let check = |what: String, got: &Tensor<A>, expected: &Value| {
-        compare(&format!("{name}: {what}"), got, expected, tolerance);
-    };
-    assert_eq!(ys.len(), case["outputs"].as_array().unwrap().len(), "{name}: outputs");
-    for (number, y) in ys.iter().enumerate() {
-        assert_eq!(y.shape()[1..], built[number], "{name}: built shape");
-        check(format!("output {number}"), y, &case["outputs"][number]);
-    }
-    assert_eq!(dxs.len(), xs.len(), "{name}: gradients of inputs");
-    for (number, dx) in dxs.iter().enumerate() {
-        match (dx, &case["input_grads"][number]) {
-            (None, Value::Null) => {}
-            (Some(dx), expected) => check(format!("gradient of input {number}"), dx, expected),
-            (None, _) => panic!("{name}: no gradient of input {number}"),
-        }
-    }
-    for (param_name, param) in layer.params() {
-        if param.is_state() {
-            check(format!("{param_name} after"), ctx.state(param)?, &case["state_after"][&param_name]);
-            continue;
-        }
-        match (ctx.gradient_of(param)?, &case["param_grads"][&param_name]) {
-            (None, Value::Null) => {}
-            (Some(gradient), expected) => check(format!("gradient of {param_name}"), &gradient, expected),
-            (None, _) => panic!("{name}: no gradient of {param_name}"),
-        }
-    }
-    if mode == Mode::Inference {
-        for (y, expected) in layer.predict_all(&xs)?.iter().zip(case["outputs"].as_array().unwrap()) {
-            compare(&format!("{name}: prediction"), y, expected, tolerance);
-        }
-    }
-    Ok(())
+    let inputs = case["inputs"].as_array().unwrap().len();
+    common::run(case, layer::<A>(case["kind"].as_str().unwrap(), &case["config"], inputs), tolerance)
 }
 
 /// Whether `f32` can hold the inputs of a case.
@@ -188,12 +123,8 @@ fn in_range_of_f32(case: &Value) -> bool {
 
 #[test]
 fn every_case_in_f64() -> Result<()> {
-    let mut counts = BTreeMap::new();
-    for case in cases() {
-        run::<f64>(&case, 1e-12)?;
-        *counts.entry(case["kind"].as_str().unwrap().to_owned()).or_insert(0) += 1;
-    }
-    let counts: Vec<(&str, i32)> = counts.iter().map(|(kind, &count)| (kind.as_str(), count)).collect();
+    let cases = cases(FILE);
+    cases.iter().try_for_each(|case| run::<f64>(case, 1e-12))?;
     let expected = [
         ("Activation", 46),
         ("Add", 3),
@@ -209,13 +140,13 @@ fn every_case_in_f64() -> Result<()> {
         ("Sequential", 2),
         ("SimpleRNN", 24),
     ];
-    assert_eq!(counts, expected);
+    assert_eq!(counts(&cases), expected.into());
     Ok(())
 }
 
 #[test]
 fn every_case_in_f32() -> Result<()> {
-    let cases = cases();
+    let cases = cases(FILE);
     let (within, beyond): (Vec<_>, Vec<_>) = cases.iter().partition(|case| in_range_of_f32(case));
     for case in &within {
         run::<f32>(case, 2e-5)?;

@@ -2,10 +2,10 @@
 //!
 //! One test alone in this file, because the count is that of the whole process, worker threads included.
 
-#[path = "common/no_alloc.rs"]
-mod common;
+#[path = "common/counting.rs"]
+mod counting;
 
-use common::{BATCH, Piece, allocations, check, piece, wave};
+use counting::{BATCH, Piece, allocations, check, check_all, piece, wave};
 use layerwise::Model;
 use layerwise::layers::{Add, BatchNormalization, Concatenate, Dropout, Embedding, Flatten, Reshape, SimpleRnn};
 use layerwise::metrics::{F1, Precision, Recall};
@@ -165,11 +165,7 @@ fn nothing_is_allocated_in_a_steady_state() -> Result<()> {
     let mut pieces = layers()?;
     pieces.extend(heads()?);
     assert!(pieces.len() > 60, "{} pieces", pieces.len());
-    for (shards, threads) in [(1, 1), (3, 2)] {
-        for piece in &mut pieces {
-            check(piece, shards, threads)?;
-        }
-    }
+    check_all(&mut pieces)?;
     // Also after other models have run: the first ones again, with a new trainer each.
     for piece in &mut pieces {
         check(piece, 1, 1)?;

@@ -2,8 +2,8 @@
 //!
 //! One test alone in this file, because the count is that of the whole process.
 
-#[path = "common/allocations.rs"]
-mod allocations;
+#[path = "common/counting.rs"]
+mod counting;
 
 use std::sync::{Arc, Mutex};
 
@@ -18,7 +18,7 @@ struct Counts(Arc<Mutex<Vec<usize>>>);
 
 impl Callback for Counts {
     fn on_batch_end(&mut self, _: &mut Event<'_>) -> Result<()> {
-        self.0.lock().unwrap().push(allocations::so_far());
+        self.0.lock().unwrap().push(counting::so_far());
         Ok(())
     }
 }

@@ -1,9 +1,9 @@
 //! Pooling allocates nothing in a steady state. One test alone in this file, as in `no_alloc.rs`.
 
-#[path = "common/no_alloc.rs"]
-mod common;
+#[path = "common/counting.rs"]
+mod counting;
 
-use common::{BATCH, check, piece, wave};
+use counting::{BATCH, check_all, piece, wave};
 use layerwise::layers::*;
 use layerwise::prelude::*;
 
@@ -28,12 +28,7 @@ fn nothing_is_allocated_in_a_steady_state() -> Result<()> {
         piece("AdaptiveAveragePool1d", AdaptiveAveragePool1d::new(2), &sequence)?,
         piece("between others", network(), &image)?,
     ];
-    for (shards, threads) in [(1, 1), (3, 2)] {
-        for piece in &mut pieces {
-            check(piece, shards, threads)?;
-        }
-    }
-    Ok(())
+    check_all(&mut pieces)
 }
 
 fn network() -> Sequential {

@@ -1,31 +1,15 @@
 //! Every pooling layer held against PyTorch, in both number types.
 
-#[path = "common/reference.rs"]
-mod reference;
+#[path = "common/cases.rs"]
+mod common;
 
-use std::collections::BTreeMap;
-
+use common::{cases, counts, one, pair};
 use layerwise::layers::*;
 use layerwise::prelude::*;
 use ndarray::{ArrayD, IxDyn};
-use reference::{cases, compare, tensor};
 use serde_json::Value;
 
-fn numbers(value: &Value) -> Vec<usize> {
-    value
-        .as_array()
-        .unwrap_or_else(|| panic!("{value} is no list"))
-        .iter()
-        .map(|n| n.as_u64().unwrap() as usize)
-        .collect()
-}
-
-fn pair(value: &Value) -> (usize, usize) {
-    match numbers(value)[..] {
-        [first, second] => (first, second),
-        _ => panic!("{value} is no pair"),
-    }
-}
+const FILE: &str = include_str!("reference/pooling_torch.json");
 
 fn padding(value: &Value) -> Padding {
     match value {
@@ -48,7 +32,6 @@ macro_rules! sliding {
 }
 
 fn layer<A: Scalar>(kind: &str, config: &Value) -> Box<dyn Layer<A>> {
-    let one = |value: &Value| numbers(value)[0];
     let (size, output) = (&config["size"], &config["output"]);
     let p = || config["p"].as_f64().unwrap();
     let (counted, kept) = (config["count_include_pad"] == true, config["keep_dims"] == true);
@@ -81,48 +64,22 @@ fn layer<A: Scalar>(kind: &str, config: &Value) -> Box<dyn Layer<A>> {
     }
 }
 
-/// Output and gradient, in buffers that hold NaN before: an element that is not written shows.
-fn pass<A: Scalar>(layer: &dyn Layer<A>, x: &Tensor<A>, dy: &Tensor<A>) -> Result<(Tensor<A>, Tensor<A>)> {
-    let mut ctx = Context::recording(Mode::Training);
-    for shape in [x.shape(), dy.shape()] {
-        ctx.recycle(Tensor::from_elem(IxDyn(shape), A::of(f64::NAN)));
-    }
-    let y = layer.forward(x, &mut ctx)?;
-    ctx.recycle(Tensor::from_elem(IxDyn(x.shape()), A::of(f64::NAN)));
-    let dx = layer.backward(x, &y, dy, true, &mut ctx)?.expect("it was wanted");
-    assert!(layer.backward(x, &y, dy, false, &mut ctx)?.is_none());
-    Ok((y, dx))
-}
-
 fn run<A: Scalar>(case: &Value, tolerance: f64) -> Result<()> {
-    let (name, kind) = (case["name"].as_str().unwrap(), case["kind"].as_str().unwrap());
-    let (x, dy) = (tensor::<A>(&case["input"]), tensor::<A>(&case["grad_output"]));
-    let mut layer = layer::<A>(kind, &case["config"]);
-    let built = layer.initialize(&x.shape()[1..], 0)?;
-    let (y, dx) = pass(&*layer, &x, &dy)?;
-    assert_eq!(y.shape()[1..], built, "{name}: built shape");
-    compare(&format!("{name}: output"), &y, &case["output"], tolerance);
-    compare(&format!("{name}: gradient"), &dx, &case["input_grad"], tolerance);
-    let predicted = layer.predict_all(std::slice::from_ref(&x))?;
-    compare(&format!("{name}: prediction"), &predicted[0], &case["output"], tolerance);
-
+    let kind = case["kind"].as_str().unwrap();
+    let layer = layer::<A>(kind, &case["config"]);
     // The settings are all there, in the form of the reference file, in which the height of a sequence has no padding.
     let (config, mut given) = (layer.config(), case["config"].clone());
     if let Some(sides) = given.get_mut("padding").and_then(Value::as_array_mut).filter(|sides| sides.len() == 1) {
         sides.insert(0, serde_json::json!([0, 0]));
     }
-    assert_eq!((layer.kind(), config), (kind, given), "{name}: settings");
-    Ok(())
+    assert_eq!((layer.kind(), config), (kind, given), "{}: settings", case["name"]);
+    common::run(case, layer, tolerance)
 }
 
 #[test]
 fn every_case_in_f64() -> Result<()> {
-    let mut counts = BTreeMap::new();
-    for case in cases(include_str!("reference/pooling_torch.json")) {
-        run::<f64>(&case, 1e-12)?;
-        *counts.entry(case["kind"].as_str().unwrap().to_owned()).or_insert(0) += 1;
-    }
-    let counts: Vec<(&str, i32)> = counts.iter().map(|(kind, &count)| (kind.as_str(), count)).collect();
+    let cases = cases(FILE);
+    cases.iter().try_for_each(|case| run::<f64>(case, 1e-12))?;
     let expected = [
         ("AdaptiveAveragePool1d", 4),
         ("AdaptiveAveragePool2d", 6),
@@ -139,13 +96,26 @@ fn every_case_in_f64() -> Result<()> {
         ("MaxPool1d", 18),
         ("MaxPool2d", 59),
     ];
-    assert_eq!(counts, expected);
+    assert_eq!(counts(&cases), expected.into());
     Ok(())
 }
 
 #[test]
 fn every_case_in_f32() -> Result<()> {
-    cases(include_str!("reference/pooling_torch.json")).iter().try_for_each(|case| run::<f32>(case, 2e-5))
+    cases(FILE).iter().try_for_each(|case| run::<f32>(case, 2e-5))
+}
+
+/// Output and gradient, in buffers that hold NaN before: an element that is not written shows.
+fn pass(layer: &dyn Layer<f64>, x: &Tensor<f64>, dy: &Tensor<f64>) -> Result<(Tensor<f64>, Tensor<f64>)> {
+    let mut ctx = Context::recording(Mode::Training);
+    for shape in [x.shape(), dy.shape()] {
+        ctx.recycle(Tensor::from_elem(IxDyn(shape), f64::NAN));
+    }
+    let y = layer.forward(x, &mut ctx)?;
+    ctx.recycle(Tensor::from_elem(IxDyn(x.shape()), f64::NAN));
+    let dx = layer.backward(x, &y, dy, true, &mut ctx)?.expect("it was wanted");
+    assert!(layer.backward(x, &y, dy, false, &mut ctx)?.is_none());
+    Ok((y, dx))
 }
 
 fn image(shape: &[usize], values: &[f64]) -> Tensor<f64> {

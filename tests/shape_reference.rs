@@ -3,22 +3,12 @@
 #[path = "common/cases.rs"]
 mod common;
 
-use common::{array, cases, counts, flag, run, size};
+use common::{array, cases, counts, flag, numbers, pair, run, size};
 use layerwise::layers::*;
 use layerwise::prelude::*;
 use serde_json::Value;
 
 const FILE: &str = include_str!("reference/shape_torch.json");
-
-fn pair(value: &Value) -> (usize, usize) {
-    let numbers = numbers(value);
-    (numbers[0], numbers[1])
-}
-
-fn numbers(value: &Value) -> Vec<usize> {
-    let numbers = value.as_array().unwrap_or_else(|| panic!("{value} is no list"));
-    numbers.iter().map(|number| number.as_u64().unwrap() as usize).collect()
-}
 
 /// How far a padding or cropping of images goes on each side.
 fn sides(value: &Value) -> Padding {

@@ -1,5 +1,8 @@
 //! Reference cases: read from a file, run through a layer, compared.
 
+// A family's file reads the settings that its layers have.
+#![allow(dead_code)]
+
 use std::collections::BTreeMap;
 
 use layerwise::prelude::*;
@@ -44,6 +47,28 @@ pub fn flag(config: &Value, name: &str) -> bool {
     config[name].as_bool().unwrap_or_else(|| panic!("{config} has no {name}"))
 }
 
+/// A list of numbers.
+pub fn numbers(value: &Value) -> Vec<usize> {
+    let numbers = value.as_array().unwrap_or_else(|| panic!("{value} is no list"));
+    numbers.iter().map(|number| number.as_u64().unwrap() as usize).collect()
+}
+
+/// A list of one number.
+pub fn one(value: &Value) -> usize {
+    match numbers(value)[..] {
+        [number] => number,
+        _ => panic!("{value} is not one number"),
+    }
+}
+
+/// A list of two numbers.
+pub fn pair(value: &Value) -> (usize, usize) {
+    match numbers(value)[..] {
+        [first, second] => (first, second),
+        _ => panic!("{value} is no pair"),
+    }
+}
+
 /// Compares within `tolerance`, relative for large values and absolute for small ones.
 pub fn compare<A: Scalar>(what: &str, got: &Tensor<A>, expected: &Value, tolerance: f64) {
     let expected = array(expected);
@@ -55,6 +80,9 @@ pub fn compare<A: Scalar>(what: &str, got: &Tensor<A>, expected: &Value, toleran
 }
 
 /// Runs one case forwards and backwards through a layer made for it and compares everything.
+///
+/// Twice, for the gradients add up, and the second time without the gradient of the input; in buffers that hold NaN
+/// before, so that an element that is not written, or is added to, shows.
 pub fn run<A: Scalar>(case: &Value, mut layer: Box<dyn Layer<A>>, tolerance: f64) -> Result<()> {
     let name = case["name"].as_str().unwrap();
     let xs: Vec<Tensor<A>> = case["inputs"].as_array().unwrap().iter().map(tensor).collect();
@@ -69,38 +97,53 @@ pub fn run<A: Scalar>(case: &Value, mut layer: Box<dyn Layer<A>>, tolerance: f64
 
     let mode = if case["mode"] == "training" { Mode::Training } else { Mode::Inference };
     let mut ctx = Context::training(&*layer, 0);
-    let (mut ys, mut dxs) = (Vec::new(), Vec::new());
     let dys: Vec<_> = case["grad_outputs"].as_array().unwrap().iter().map(|dy| Some(tensor(dy))).collect();
-    ctx.in_mode(mode, |ctx| {
-        layer.forward_all(&xs, &mut ys, ctx)?;
-        layer.backward_all(&xs, &ys, &dys, true, &mut dxs, ctx)
-    })?;
-
     let check = |what: String, got: &Tensor<A>, expected: &Value| {
         compare(&format!("{name}: {what}"), got, expected, tolerance);
     };
-    assert_eq!(ys.len(), case["outputs"].as_array().unwrap().len(), "{name}: outputs");
-    for (number, y) in ys.iter().enumerate() {
-        assert_eq!(y.shape()[1..], built[number], "{name}: built shape");
-        check(format!("output {number}"), y, &case["outputs"][number]);
-    }
-    assert_eq!(dxs.len(), xs.len(), "{name}: gradients of inputs");
-    for (number, dx) in dxs.iter().enumerate() {
-        match (dx, &case["input_grads"][number]) {
-            (None, Value::Null) => {}
-            (Some(dx), expected) => check(format!("gradient of input {number}"), dx, expected),
-            (None, _) => panic!("{name}: no gradient of input {number}"),
+    for round in [1, 2] {
+        let (mut ys, mut dxs) = (Vec::new(), Vec::new());
+        let spoil = |ctx: &mut Context<A>| {
+            for used in xs.iter().chain(dys.iter().flatten()).chain(dys.iter().flatten()) {
+                ctx.recycle(used.mapv(|_| A::of(f64::NAN)).into_shared());
+            }
+        };
+        ctx.in_mode(mode, |ctx| {
+            spoil(ctx);
+            layer.forward_all(&xs, &mut ys, ctx)?;
+            spoil(ctx);
+            layer.backward_all(&xs, &ys, &dys, round == 1, &mut dxs, ctx)
+        })?;
+        assert_eq!(ys.len(), case["outputs"].as_array().unwrap().len(), "{name}: outputs");
+        for (number, y) in ys.iter().enumerate() {
+            assert_eq!(y.shape()[1..], built[number], "{name}: built shape");
+            check(format!("output {number}"), y, &case["outputs"][number]);
         }
-    }
-    for (param_name, param) in layer.params() {
-        if param.is_state() {
-            check(format!("{param_name} after"), ctx.state(param)?, &case["state_after"][&param_name]);
-            continue;
+        assert_eq!(dxs.len(), xs.len(), "{name}: gradients of inputs");
+        for (number, dx) in dxs.iter().enumerate() {
+            match (dx, &case["input_grads"][number]) {
+                (None, Value::Null) => {}
+                (Some(dx), expected) if round == 1 => check(format!("gradient of input {number}"), dx, expected),
+                (None, _) if round == 2 => {}
+                (None, _) => panic!("{name}: no gradient of input {number}"),
+                (Some(_), _) => panic!("{name}: an unwanted gradient of input {number}"),
+            }
         }
-        match (ctx.gradient_of(param)?, &case["param_grads"][&param_name]) {
-            (None, Value::Null) => {}
-            (Some(gradient), expected) => check(format!("gradient of {param_name}"), &gradient, expected),
-            (None, _) => panic!("{name}: no gradient of {param_name}"),
+        for (param_name, param) in layer.params() {
+            if param.is_state() {
+                if round == 1 {
+                    check(format!("{param_name} after"), ctx.state(param)?, &case["state_after"][&param_name]);
+                }
+                continue;
+            }
+            match (ctx.gradient_of(param)?, &case["param_grads"][&param_name]) {
+                (None, Value::Null) => {}
+                (Some(total), expected) => {
+                    let mean = total.mapv(|g| g / A::of(f64::from(round))).into_shared();
+                    check(format!("gradient of {param_name}, round {round}"), &mean, expected);
+                }
+                (None, _) => panic!("{name}: no gradient of {param_name}"),
+            }
         }
     }
     if mode == Mode::Inference {

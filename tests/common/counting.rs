@@ -2,6 +2,9 @@
 //!
 //! The count is that of the whole process, worker threads included: one test alone in a file that uses this.
 
+// A run that counts for itself has no pieces.
+#![allow(dead_code)]
+
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -38,11 +41,16 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
+/// How often the process has allocated so far.
+pub fn so_far() -> usize {
+    ALLOCATIONS.load(Ordering::Relaxed)
+}
+
 /// How often `work` allocates.
 pub fn allocations(mut work: impl FnMut() -> Result<()>) -> Result<usize> {
-    let before = ALLOCATIONS.load(Ordering::Relaxed);
+    let before = so_far();
     work()?;
-    Ok(ALLOCATIONS.load(Ordering::Relaxed) - before)
+    Ok(so_far() - before)
 }
 
 /// A model, a batch for it, and the loss that fits.
@@ -89,5 +97,18 @@ pub fn check(piece: &mut Piece, shards: usize, threads: usize) -> Result<()> {
     assert_eq!(training, 0, "{}: training steps in {shards} shards allocate", piece.name);
     let predicting = allocations(|| (0..10).try_for_each(|_| model.predict(&data.inputs()[0]).map(drop)))?;
     assert_eq!(predicting, 0, "{}: predictions allocate", piece.name);
+    Ok(())
+}
+
+/// All of them in one shard and in three, after it is seen that the count moves.
+pub fn check_all(pieces: &mut [Piece]) -> Result<()> {
+    let one = allocations(|| {
+        drop(vec![0_u8; 8]);
+        Ok(())
+    })?;
+    assert!(one > 0, "the count does not move");
+    for (shards, threads) in [(1, 1), (3, 2)] {
+        pieces.iter_mut().try_for_each(|piece| check(piece, shards, threads))?;
+    }
     Ok(())
 }

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from common import rng, tensor, write
+from common import rng, tensors, write
 
 torch.set_num_threads(1)
 torch.set_default_dtype(torch.double)
@@ -29,8 +29,9 @@ def case(name, kind, config, x, f):
     y = y.movedim(1, -1)
     g = torch.tensor(rng("grad " + name).normal(size=tuple(y.shape)).round(2))
     dx, = torch.autograd.grad(y, x, g)
-    CASES.append({"name": name, "kind": kind, "config": config, "input": tensor(x), "output": tensor(y),
-                  "grad_output": tensor(g), "input_grad": tensor(dx)})
+    CASES.append({"name": name, "kind": kind, "config": config, "mode": "inference", "inputs": tensors([x]),
+                  "params": {}, "state": {}, "grad_outputs": tensors([g]), "outputs": tensors([y]),
+                  "input_grads": tensors([dx]), "param_grads": {}, "state_after": {}})
 
 
 def values(name, shape, kind):
