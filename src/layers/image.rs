@@ -23,33 +23,38 @@ pub(super) struct Image {
 }
 
 impl Axes {
+    /// Those of samples that a layer goes over along one axis, or along two.
+    pub(super) fn along(axes: usize) -> Self {
+        if axes == 1 { Axes::Sequence } else { Axes::Image }
+    }
+
+    /// What they are called.
+    pub(super) fn names(self) -> &'static str {
+        if self == Axes::Image { "height, width, channels" } else { "time, features" }
+    }
+
     /// The extents of one sample.
     pub(super) fn of_sample(self, sample: &[usize]) -> Result<Image> {
-        self.read(1, sample, || {
-            let axes = if self == Axes::Image { "(height, width, channels)" } else { "(time, features)" };
-            Error::shape("input of one sample", format!("shape {axes} without a 0"), sample)
-        })
+        self.read(1, sample)
+            .filter(|image| !image.is_empty())
+            .ok_or_else(|| Error::shape("input of one sample", format!("shape ({}) without a 0", self.names()), sample))
     }
 
     /// The extents of a batch, which may be empty.
     pub(super) fn of_batch(self, shape: &[usize]) -> Result<Image> {
-        let refused = || {
-            let axes = if self == Axes::Image { "(batch, height, width, channels)" } else { "(batch, time, features)" };
-            Error::shape("input", format!("shape {axes} without a 0 after the batch"), shape)
-        };
-        match shape {
-            [batch, sample @ ..] => self.read(*batch, sample, refused),
-            [] => Err(refused()),
-        }
+        let image = shape.split_first().and_then(|(&batch, sample)| self.read(batch, sample));
+        image.filter(|image| !image.is_empty()).ok_or_else(|| {
+            Error::shape("input", format!("shape (batch, {}) without a 0 after the batch", self.names()), shape)
+        })
     }
 
-    fn read(self, batch: usize, sample: &[usize], refused: impl Fn() -> Error) -> Result<Image> {
-        let image = match (self, sample) {
-            (Axes::Sequence, &[width, channels]) => Image { batch, height: 1, width, channels },
-            (Axes::Image, &[height, width, channels]) => Image { batch, height, width, channels },
-            _ => return Err(refused()),
-        };
-        if image.height * image.width * image.channels == 0 { Err(refused()) } else { Ok(image) }
+    /// The extents of so many samples of this shape, whatever they are, if it has these axes.
+    pub(super) fn read(self, batch: usize, sample: &[usize]) -> Option<Image> {
+        match (self, sample) {
+            (Axes::Sequence, &[width, channels]) => Some(Image { batch, height: 1, width, channels }),
+            (Axes::Image, &[height, width, channels]) => Some(Image { batch, height, width, channels }),
+            _ => None,
+        }
     }
 
     /// The shape of a batch.
@@ -59,5 +64,12 @@ impl Axes {
             Axes::Sequence => IxDyn(&[batch, width, channels]),
             Axes::Image => IxDyn(&[batch, height, width, channels]),
         }
+    }
+}
+
+impl Image {
+    /// Whether a sample holds no numbers.
+    pub(super) fn is_empty(self) -> bool {
+        self.height == 0 || self.width == 0 || self.channels == 0
     }
 }

@@ -1,3 +1,4 @@
+use ndarray::Dimension;
 use serde_json::{Value, json};
 
 use super::{
@@ -156,9 +157,8 @@ impl<A: Scalar, const AXES: usize> Layer<A> for Convolution<A, AXES> {
     fn forward(&self, x: &Tensor<A>, ctx: &mut Context<A>) -> Result<Tensor<A>> {
         let weight = self.weight.values()?;
         let geometry = self.geometry(sample_of(x.shape()))?;
-        let mut shape = [0; 4];
         let output = [geometry.height.output, geometry.width.output];
-        let mut y = ctx.tensor(batch_shape::<AXES>(x.shape()[0], output, self.filters, &mut shape));
+        let mut y = ctx.tensor(batch_shape::<AXES>(x.shape()[0], output, self.filters).slice());
         let bias = self.bias.as_ref().map(Param::values).transpose()?;
         let relu = self.activation == Activation::Relu;
         forward(&geometry, values(x)?, weight, values_mut(&mut y), Ending { beta: A::zero(), bias, relu });

@@ -1,3 +1,4 @@
+use ndarray::Dimension;
 use serde_json::{Value, json};
 
 use super::{
@@ -135,9 +136,8 @@ impl<A: Scalar, const AXES: usize> Layer<A> for DepthwiseConvolution<A, AXES> {
     fn forward(&self, x: &Tensor<A>, ctx: &mut Context<A>) -> Result<Tensor<A>> {
         let weight = self.weight.values()?;
         let geometry = self.geometry(sample_of(x.shape()))?;
-        let mut shape = [0; 4];
         let output = [geometry.height.output, geometry.width.output];
-        let mut y = ctx.tensor(batch_shape::<AXES>(x.shape()[0], output, geometry.filters, &mut shape));
+        let mut y = ctx.tensor(batch_shape::<AXES>(x.shape()[0], output, geometry.filters).slice());
         let bias = self.bias.as_ref().map(Param::values).transpose()?;
         depthwise(&geometry, values(x)?, weight, bias, values_mut(&mut y));
         self.activation.finish(y, ctx)

@@ -10,8 +10,10 @@ pub use depthwise::{DepthwiseConv1d, DepthwiseConv2d, DepthwiseConvolution};
 pub use separable::{SeparableConv1d, SeparableConv2d, SeparableConvolution};
 pub use transposed::{ConvTranspose1d, ConvTranspose2d, TransposedConvolution};
 
+use ndarray::IxDyn;
 use serde_json::{Map, Value, json};
 
+use super::image::{Axes, Image};
 use super::window::{Axis, Padding, Window};
 use crate::error::{Error, Result};
 use crate::kernels::conv::{Extent, Geometry};
@@ -137,15 +139,13 @@ fn extent(axis: Axis) -> Extent {
 
 /// Height, width and channels of a sample: `(height, width, channels)`, or `(time, features)` of a sequence.
 fn sides<const AXES: usize>(sample: &[usize]) -> Result<([usize; 2], usize)> {
-    let sides = match *sample {
-        [time, channels] if AXES == 1 => ([1, time], channels),
-        [height, width, channels] if AXES == 2 => ([height, width], channels),
-        _ => return Err(Error::shape("input of one sample", wanted(AXES), sample)),
-    };
-    if sides.1 == 0 {
-        return Err(Error::shape("input of one sample", "at least one channel", sample));
+    let axes = Axes::along(AXES);
+    let refused = |expected: &str| Error::shape("input of one sample", expected, sample);
+    match axes.read(1, sample) {
+        None => Err(refused(&format!("shape ({})", axes.names()))),
+        Some(Image { channels: 0, .. }) => Err(refused("at least one channel")),
+        Some(Image { height, width, channels, .. }) => Ok(([height, width], channels)),
     }
-    Ok(sides)
 }
 
 /// What a user calls the height (0) or the width (1).
@@ -155,10 +155,6 @@ fn axis_name(axis: usize, axes: usize) -> &'static str {
         (0, _) => "height",
         _ => "width",
     }
-}
-
-fn wanted(axes: usize) -> &'static str {
-    if axes == 1 { "shape (time, features)" } else { "shape (height, width, channels)" }
 }
 
 /// The sample's part of the shape of a batch.
@@ -181,19 +177,9 @@ fn sample_shape<const AXES: usize>([height, width]: [usize; 2], channels: usize)
     if AXES == 1 { vec![width, channels] } else { vec![height, width, channels] }
 }
 
-/// The same of a batch, without an allocation.
-fn batch_shape<const AXES: usize>(
-    samples: usize,
-    [height, width]: [usize; 2],
-    channels: usize,
-    shape: &mut [usize; 4],
-) -> &[usize] {
-    *shape = [samples, height, width, channels];
-    if AXES == 1 {
-        *shape = [samples, width, channels, 0];
-        return &shape[..3];
-    }
-    &shape[..]
+/// The same of a batch.
+fn batch_shape<const AXES: usize>(batch: usize, [height, width]: [usize; 2], channels: usize) -> IxDyn {
+    Axes::along(AXES).shape(Image { batch, height, width, channels })
 }
 
 /// The shape of a weight, whose last two sizes are given: sequences have no kernel height.

@@ -1,3 +1,4 @@
+use ndarray::Dimension;
 use serde_json::{Value, json};
 
 use super::{
@@ -204,9 +205,8 @@ impl<A: Scalar, const AXES: usize> Layer<A> for TransposedConvolution<A, AXES> {
     fn forward(&self, x: &Tensor<A>, ctx: &mut Context<A>) -> Result<Tensor<A>> {
         let weight = self.weight.values()?;
         let geometry = self.geometry(sample_of(x.shape()))?;
-        let mut shape = [0; 4];
         let output = [geometry.height.input, geometry.width.input];
-        let mut y = ctx.tensor(batch_shape::<AXES>(x.shape()[0], output, self.filters, &mut shape));
+        let mut y = ctx.tensor(batch_shape::<AXES>(x.shape()[0], output, self.filters).slice());
         input_gradient(&geometry, values(x)?, weight, values_mut(&mut y));
         if let Some(bias) = &self.bias {
             add_to_rows(values_mut(&mut y), bias.values()?);

@@ -17,6 +17,7 @@ pub use max::{MaxPool1d, MaxPool2d};
 use serde_json::{Value, json};
 
 use super::Padding;
+use super::image::Axes;
 use super::window::{AXIS_NAMES, Window};
 use crate::context::Context;
 use crate::error::{Error, Result};
@@ -128,16 +129,12 @@ impl<const AXES: usize> Pooling<AXES> {
         {
             return Err(Error::setting("p", "a finite number above 0", p));
         }
-        let (height, width, channels) = match *sample {
-            [height, width, channels] if AXES == 2 => (height, width, channels),
-            [time, features] if AXES == 1 => (1, time, features),
-            _ => (0, 0, 0),
-        };
-        if height == 0 || width == 0 || channels == 0 {
-            let axes = if AXES == 2 { "height, width, channels" } else { "time, features" };
-            return Err(Error::shape(what, format!("shape ({leading}{axes}) with at least one of each"), shape));
-        }
-        Ok(Grid { height: self.line(height, 0)?, width: self.line(width, 1)?, channels })
+        let axes = Axes::along(AXES);
+        let image = axes.read(1, sample).filter(|image| !image.is_empty()).ok_or_else(|| {
+            Error::shape(what, format!("shape ({leading}{}) with at least one of each", axes.names()), shape)
+        })?;
+        let (height, width) = (self.line(image.height, 0)?, self.line(image.width, 1)?);
+        Ok(Grid { height, width, channels: image.channels })
     }
 
     /// The windows over a batch.
