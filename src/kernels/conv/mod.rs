@@ -226,8 +226,8 @@ mod tests {
         let same = |found: &[A], expected: &[A], what: &str| {
             let largest = expected.iter().fold(A::one(), |largest, x| largest.max(x.abs()));
             let allowed = if by_tiles { largest * A::of(3e-6) } else { A::zero() };
-            let apart = |(a, b): (&A, &A)| !((*a - *b).abs() <= allowed);
-            let wrong = found.iter().zip(expected).position(apart);
+            let near = |(a, b): (&A, &A)| (*a - *b).abs() <= allowed;
+            let wrong = found.iter().zip(expected).position(|pair| !near(pair));
             assert!(
                 wrong.is_none(),
                 "{what} of {g:?}, {images} images: {wrong:?} is {:?}",
