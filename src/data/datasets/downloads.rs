@@ -136,6 +136,7 @@ mod tests {
         ] {
             let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/downloads").join(name);
             if !folder.is_dir() {
+                eprintln!("{name} is not tested: there is no {}; scripts/get-data.sh makes it", folder.display());
                 continue;
             }
             let set = load(folder)?;
