@@ -101,38 +101,67 @@ pub(crate) use simd;
 /// Writes a function that calls another, generic over the registers it works with, for the given instruction set or
 /// the best one below it that the machine has.
 ///
-/// The other one must be `#[inline(always)]`, as must be all that it calls in its loops.
+/// The other one must be `#[inline(always)]`, as must be all that it calls in its loops. It is compiled here, once for
+/// each number type and instruction set: not again in every program that uses it.
 macro_rules! by_level {
     ($(#[$meta:meta])* $vis:vis fn $name:ident<$A:ident>($($arg:ident: $ty:ty),* $(,)?) = $body:ident) => {
         $(#[$meta])*
         $vis fn $name<$A: $crate::kernels::Real>(level: $crate::kernels::simd::Level, $($arg: $ty),*) {
+            use std::any::TypeId;
+
+            type Level = $crate::kernels::simd::Level;
+            let single = {
+                type $A = f32;
+                $crate::kernels::simd::by_level!(@concrete $A ($($arg: $ty),*) $body);
+                concrete as fn(Level, $($ty),*)
+            };
+            let double = {
+                type $A = f64;
+                $crate::kernels::simd::by_level!(@concrete $A ($($arg: $ty),*) $body);
+                concrete as fn(Level, $($ty),*)
+            };
+            // SAFETY: with the number type being that of the function, the two types are one.
+            #[allow(clippy::missing_transmute_annotations)]
+            let run = unsafe {
+                if TypeId::of::<$A>() == TypeId::of::<f32>() {
+                    std::mem::transmute::<_, fn(Level, $($ty),*)>(single)
+                } else {
+                    assert!(TypeId::of::<$A>() == TypeId::of::<f64>(), "kernels are for f32 and f64");
+                    std::mem::transmute::<_, fn(Level, $($ty),*)>(double)
+                }
+            };
+            run(level, $($arg),*);
+        }
+    };
+    (@concrete $A:ident ($($arg:ident: $ty:ty),*) $body:ident) => {
+        fn concrete(level: Level, $($arg: $ty),*) {
+            use $crate::kernels::vector::Vectors;
+
             #[cfg(target_arch = "x86_64")]
             {
-                use $crate::kernels::simd::Level;
-
                 #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")]
-                fn avx512<$A: $crate::kernels::Real>($($arg: $ty),*) {
+                fn avx512($($arg: $ty),*) {
                     // SAFETY: the function has the instruction set.
-                    unsafe { $body::<$A::Avx512>($($arg),*) }
+                    unsafe { $body::<<$A as Vectors>::Avx512>($($arg),*) }
                 }
 
                 #[target_feature(enable = "avx2,fma")]
-                fn avx2<$A: $crate::kernels::Real>($($arg: $ty),*) {
+                fn avx2($($arg: $ty),*) {
                     // SAFETY: the function has the instruction set.
-                    unsafe { $body::<$A::Avx2>($($arg),*) }
+                    unsafe { $body::<<$A as Vectors>::Avx2>($($arg),*) }
                 }
 
                 match level.min($crate::kernels::simd::level()) {
                     // SAFETY: not above what `level` has detected, and that has every feature that `avx512` enables.
-                    Level::Avx512 => return unsafe { avx512::<$A>($($arg),*) },
+                    Level::Avx512 => return unsafe { avx512($($arg),*) },
                     // SAFETY: as above.
-                    Level::Avx2 => return unsafe { avx2::<$A>($($arg),*) },
+                    Level::Avx2 => return unsafe { avx2($($arg),*) },
                     Level::Baseline => {}
                 }
             }
             let _ = level;
             // SAFETY: every machine has these registers.
-            unsafe { $body::<$A::Plain>($($arg),*) }
+            unsafe { $body::<<$A as Vectors>::Plain>($($arg),*) }
         }
     };
 }
