@@ -5,8 +5,7 @@
 //! cargo run --release --example mnist_cnn [-- EPOCHS]
 //! ```
 //!
-//! Writes `target/mnist_cnn.svg`: the digits of the test set that it got wrong. `scripts/mnist_cnn_torch.py` trains the
-//! same network in PyTorch for as many epochs, for its time and accuracy beside ours.
+//! Writes `target/mnist_cnn.svg`: the digits of the test set that it got wrong, the surest mistakes first.
 
 #[path = "common/pictures.rs"]
 mod pictures;

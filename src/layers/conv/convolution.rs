@@ -30,8 +30,9 @@ pub type Conv1d<A = f32> = Convolution<A, 1>;
 /// `(batch, time, features)`, output `(batch, time', filters)`, w `(kernel size, features / groups, filters)`. As in all
 /// such libraries the kernel is not turned:
 ///
-/// y[i, j, f] = b[f] + sum over p, q, c of x[i stride + p dilation - padding, j ..., c] w[p, q, c, f], and an output has
-/// floor((input + padding - dilation (kernel - 1) - 1) / stride) + 1 rows.
+/// `y[i, j, f] = b[f] + sum over p, q, c of x[i stride + p dilation - padding, j ..., c] w[p, q, c, f]`
+///
+/// and an output has floor((input + padding - dilation (kernel - 1) - 1) / stride) + 1 rows.
 ///
 /// With dz = dy f'(z): dw = the sums over windows of x times dz, db = the sums of dz, dx = dz with the kernel turned.
 ///
