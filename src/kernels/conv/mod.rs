@@ -128,8 +128,7 @@ impl Geometry {
     }
 }
 
-/// Calls `inside` for a block of images as windows see them: copied into frames of zeros where there is padding, where
-/// they stand otherwise.
+/// Copies images into frames that are zero where there is padding.
 fn copy_into_frames<A: Real>(geometry: &Geometry, x: &[A], frames: &mut [A]) {
     let (row, frame) = (geometry.width.input * geometry.channels, geometry.frame());
     let first = geometry.height.before * geometry.row() + geometry.width.before * geometry.channels;
