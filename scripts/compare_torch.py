@@ -5,12 +5,14 @@
     python scripts/compare_torch.py [--threads N] [--only NAME] [--rounds R] [--seconds S]
 
 Each round runs both programs once for S seconds a figure, one after the other, so that what else the machine does hits
-both; the median over the rounds is printed with the smallest and the largest. The PyTorch side runs the network of
-`examples/step_times.rs` eagerly: cross-entropy, Adam, random targets that change from step to step.
+both; the median over the rounds is printed with the smallest and the largest. The PyTorch side runs the networks of
+`torch_networks.py` eagerly: cross-entropy, Adam, random targets that change from step to step. Both programs are held to
+as many cores as they have threads.
 """
 
 import argparse
 import json
+import os
 import pathlib
 import statistics
 import subprocess
@@ -18,7 +20,7 @@ import sys
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-WORKLOADS = {"iris_mlp_b32": ((4, 64, 64, 3), 32), "mnist_mlp_b128": ((784, 512, 512, 10), 128)}
+WORKLOADS = ["iris_mlp_b32", "mnist_mlp_b128", "mnist_cnn_b128", "cifar_resnet8_b64"]
 FIGURES = {"step_us": "training step", "infer1_us": "prediction, 1 row", "inferB_us": "prediction, batch"}
 
 
@@ -26,20 +28,16 @@ def torch_line(name, threads, seconds):
     """One JSON line of PyTorch's times, as `step_times` prints ours."""
     import torch
     import torch.nn.functional as F
-    from torch import nn
+
+    from torch_networks import NETWORKS
 
     torch.set_num_threads(threads)
     torch.manual_seed(0)
-    widths, batch = WORKLOADS[name]
-    layers = []
-    for number in range(len(widths) - 1):
-        layers.append(nn.Linear(widths[number], widths[number + 1]))
-        if number + 2 < len(widths):
-            layers.append(nn.ReLU())
-    model = nn.Sequential(*layers)
+    network, shape, classes, batch = NETWORKS[name]
+    model = network()
     rule = torch.optim.Adam(model.parameters(), lr=1e-3)
-    x = torch.randn(batch, widths[0])
-    targets = [torch.randint(0, widths[-1], (batch,)) for _ in range(8)]
+    x = torch.randn(batch, *shape)
+    targets = [torch.randint(0, classes, (batch,)) for _ in range(8)]
     count = [0]
 
     def step():
@@ -68,8 +66,12 @@ def torch_line(name, threads, seconds):
     print(json.dumps(result))
 
 
-def run(command):
-    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+def run(command, threads):
+    def hold():
+        if hasattr(os, "sched_setaffinity"):
+            os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+
+    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True, preexec_fn=hold).stdout)
 
 
 def compare(name, options):
@@ -78,8 +80,8 @@ def compare(name, options):
     theirs_command = [sys.executable, __file__, "--torch", *settings]
     ours, theirs = [], []
     for _ in range(options.rounds):
-        ours.append(run(ours_command))
-        theirs.append(run(theirs_command))
+        ours.append(run(ours_command, options.threads))
+        theirs.append(run(theirs_command, options.threads))
     for figure, label in FIGURES.items():
         a, b = [r[figure] for r in ours], [r[figure] for r in theirs]
         ratio = statistics.median(b) / statistics.median(a)

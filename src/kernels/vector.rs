@@ -48,6 +48,18 @@ pub trait Vector: Copy {
     }
 }
 
+/// Asks for the memory at an address, be it any, to be in the cache by the time that it is needed.
+#[inline(always)]
+pub(crate) fn prefetch<A>(at: *const A) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: every x86-64 has the instruction, and it does nothing where there is no memory.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(at.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = at;
+}
+
 /// The lanes of the longest register there is.
 const MOST_LANES: usize = 16;
 

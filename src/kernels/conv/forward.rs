@@ -8,7 +8,7 @@ use super::super::scratch::Scratch;
 use super::super::simd::{by_level, level};
 use super::super::vector::Vector;
 use super::tile::{MOST_ROWS, Runs, Strip, Strips, full, mask, tile_of};
-use super::{Geometry, copy_into_frames, winograd};
+use super::{Geometry, copy_into_frames, unfold, winograd};
 
 /// Weights of at most so many numbers stay in the first cache: then windows are gone through once.
 const NEAR: usize = 1 << 12;
@@ -26,6 +26,9 @@ pub(crate) fn forward<A: Real>(geometry: &Geometry, x: &[A], w: &[A], y: &mut [A
     }
     if winograd::serves::<A>(geometry, x.len() / geometry.image()) {
         return winograd::forward(geometry, x, w, y, ending);
+    }
+    if unfold::serves(geometry) {
+        return unfold::forward(geometry, x, w, y, ending);
     }
     images(level(), geometry, x, w, y, ending);
 }

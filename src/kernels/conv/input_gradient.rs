@@ -10,7 +10,7 @@ use super::super::transpose::transpose;
 use super::super::vector::Vector;
 use super::forward::{Pixels, forward};
 use super::tile::{MOST_ROWS, Runs, Strip, Strips, full, mask, tile_of};
-use super::{Extent, Geometry, copy_from_frames, winograd};
+use super::{Extent, Geometry, copy_from_frames, unfold, winograd};
 
 /// How many steps of a sum it costs to add it to what stands in memory.
 const WRITING: usize = 4;
@@ -24,14 +24,19 @@ pub(crate) fn input_gradient<A: Real>(geometry: &Geometry, dz: &[A], w: &[A], dx
         let (dz, w) = (Matrix::row_major(dz, rows, filters), Matrix::row_major(w, geometry.channels, filters));
         return gemm(dz, w.t(), dx, geometry.channels, Ending::sum(A::zero()));
     }
-    match turned::<A>(geometry, dx.len() / geometry.image()) {
+    let turned = turned::<A>(geometry, dx.len() / geometry.image());
+    let fast = turned.as_ref().is_some_and(|turned| winograd::serves::<A>(turned, dx.len() / geometry.image()));
+    if unfold::serves_input_gradient(geometry) && !fast {
+        return unfold::input_gradient(geometry, dz, w, dx);
+    }
+    match turned {
         Some(turned) => by_gathering(geometry, &turned, dz, w, dx),
         None => images(level(), geometry, dz, w, dx),
     }
 }
 
 /// The axes of a convolution of the outputs' gradients that gives those of the images, where the stride allows one.
-pub(super) fn turned_axes(geometry: &Geometry) -> Option<(Extent, Extent)> {
+fn turned_axes(geometry: &Geometry) -> Option<(Extent, Extent)> {
     let axis = |axis: Extent| {
         let reach = (axis.kernel - 1) * axis.dilation;
         (axis.stride == 1 && axis.before <= reach).then(|| Extent {

@@ -4,10 +4,13 @@
 //! Sequences are images of height 1. Nothing is unfolded into a matrix of patches: a row of that matrix is a few runs
 //! of numbers that lie side by side in the image, and the tiles follow the runs.
 
+mod ahead;
 mod depthwise;
 mod forward;
 mod input_gradient;
+mod meeting;
 mod tile;
+mod unfold;
 mod weight_gradient;
 mod winograd;
 
@@ -186,7 +189,7 @@ mod tests {
         }
 
         fn extent(&mut self) -> Extent {
-            let (kernel, stride, dilation) = (1 + self.below(4), 1 + self.below(3), 1 + self.below(3));
+            let (kernel, stride, dilation) = (1 + self.below(6), 1 + self.below(3), 1 + self.below(3));
             let reach = (kernel - 1) * dilation;
             let before = self.below(reach + 2);
             let after = self.below(reach + 2);
@@ -260,6 +263,17 @@ mod tests {
         dw.iter_mut().for_each(|dw| *dw -= A::one());
         same(&found, &dw, "gradient of the weight over what stood there");
 
+        if g.groups == 1 {
+            let mut found = vec![A::nan(); y.len()];
+            unfold::forward(g, &x, &w, &mut found, ending);
+            same(&found, &y, "output from patches");
+            let mut found = vec![A::nan(); dx.len()];
+            unfold::input_gradient(g, &dz, &w, &mut found);
+            same(&found, &dx, "gradient of the images from patches");
+            let mut found = vec![A::nan(); dw.len()];
+            unfold::weight_gradient(g, &x, &dz, &mut found, A::zero());
+            same(&found, &dw, "gradient of the weight from patches");
+        }
         if g.groups == g.channels {
             let relu = |y: Vec<A>| y.into_iter().map(|y| y.max(A::zero())).collect::<Vec<_>>();
             // One channel a group: (taps, 1, filters) is (taps, channels, multiplier).

@@ -8,7 +8,7 @@ use super::super::scratch::Scratch;
 use super::super::simd::{by_level, level};
 use super::super::vector::Vector;
 use super::tile::{MOST_ROWS, Runs, Strip, Strips, full, mask, tile_of};
-use super::{Geometry, copy_into_frames, winograd};
+use super::{Geometry, copy_into_frames, unfold, winograd};
 
 /// About how many windows are summed up in registers before the sums go to memory: their gradients stay in the first
 /// cache.
@@ -25,6 +25,9 @@ pub(crate) fn weight_gradient<A: Real>(geometry: &Geometry, x: &[A], dz: &[A], d
     }
     if winograd::serves_weight_gradient::<A>(geometry, x.len() / geometry.image()) {
         return winograd::weight_gradient(geometry, x, dz, dw, beta);
+    }
+    if unfold::serves_weight_gradient(geometry) {
+        return unfold::weight_gradient(geometry, x, dz, dw, beta);
     }
     images(level(), geometry, x, dz, dw, beta);
 }

@@ -24,6 +24,13 @@ const NARROW_DEPTH: usize = 320;
 /// The most elements of the left factor that the tiles of a strip go through: they stay in the second cache.
 const BLOCK: usize = 1 << 17;
 
+/// The most elements of the panels of a left factor that comes from far memory: they stay in the second cache together
+/// with the next ones, which are fetched meanwhile.
+const PANELS: usize = 1 << 15;
+
+/// The least depth that is worth going over the result once more.
+const LEAST_DEPTH: usize = 128;
+
 /// The rows of a block where the right factor stays in the cache, a line of a left factor that is read by columns.
 const ROWS: usize = 16;
 
@@ -53,9 +60,13 @@ struct Plan {
 impl Plan {
     fn of<V: Vector>(a: &Matrix<'_, V::Item>, b: &Matrix<'_, V::Item>) -> Self {
         let most = if V::TILE.1 < 3 { NARROW_DEPTH } else { DEPTH };
-        let depth = a.columns.div_ceil(a.columns.div_ceil(most).max(1));
+        let even = |most: usize| a.columns.div_ceil(a.columns.div_ceil(most).max(1));
+        let mut depth = even(most);
         let as_it_stands = b.column_stride == 1 && (b.rows * b.columns <= NEAR || a.rows <= V::TILE.0);
         let packs_left = a.column_stride != 1 && depth >= WAIT && b.columns >= MANY;
+        if packs_left && depth < a.columns {
+            depth = even((PANELS / a.rows).clamp(LEAST_DEPTH.min(most), most));
+        }
         // A right factor that stays in the cache: then the result is written row after row.
         let strip = V::TILE.1 * V::LANES;
         if depth * b.columns <= BLOCK && b.columns > strip && (a.rows > 256 || depth <= WAIT) {
@@ -65,6 +76,31 @@ impl Plan {
         let blocks = a.rows * depth > BLOCK;
         let rows = if blocks { (BLOCK / depth).next_multiple_of(V::TILE.0) } else { a.rows };
         Plan { depth, rows, width: if blocks { WIDTH } else { b.columns }, packs: !as_it_stands, packs_left }
+    }
+
+    /// What comes after the block of the rows from `row` and the depth from `from` on: the next block of the left factor, and the
+    /// right factor's first strip where that begins another depth.
+    fn next<V: Vector>(&self, a: Matrix<'_, V::Item>, b: Matrix<'_, V::Item>, row: usize, from: usize) -> [Ahead; 2] {
+        let depth_of = |from: usize| self.depth.min(a.columns - from);
+        let rows = self.rows.min(a.rows - row);
+        // The steps of this block's tiles; the strips' own lines come first.
+        let strip = V::TILE.1 * V::LANES;
+        let steps = rows.div_ceil(V::TILE.0) * b.columns.div_ceil(strip) * depth_of(from);
+        let over = |ahead: Ahead| ahead.over(steps / 2);
+        let next = row + rows;
+        if next < a.rows {
+            let rows = self.rows.min(a.rows - next);
+            return [over(Ahead::of(a.part(next, rows, from, depth_of(from)))), Ahead::NOTHING];
+        }
+        let from = from + depth_of(from);
+        if from == a.columns {
+            return [Ahead::NOTHING; 2];
+        }
+        let (left, right) = (
+            a.part(0, self.rows.min(a.rows), from, depth_of(from)),
+            b.part(from, depth_of(from), 0, strip.min(b.columns)),
+        );
+        [over(Ahead::of(left)), Ahead::of(right)]
     }
 
     /// The scratch memory that the packed strips need.
@@ -125,7 +161,8 @@ unsafe fn blocks<V: Vector>(
                     all_packed: plan.rows < a.rows,
                     packs: plan.packs && row == 0,
                     packed: plan.packs,
-                    ahead: next_block(a, row + rows, plan.rows, from, depth),
+                    near: Ahead::NOTHING,
+                    far: plan.next::<V>(a, b.part(0, b.rows, column, width), row, from),
                 };
                 // SAFETY: the instruction set is there, as the caller promises.
                 unsafe { strips.run::<V>(room) };
@@ -138,14 +175,6 @@ unsafe fn blocks<V: Vector>(
         }
         column += width;
     }
-}
-
-/// The lines of the left factor's next rows.
-fn next_block<A: Real>(a: Matrix<'_, A>, row: usize, rows: usize, from: usize, depth: usize) -> Ahead {
-    if row >= a.rows {
-        return Ahead::NOTHING;
-    }
-    Ahead::of(a.part(row, rows.min(a.rows - row), from, depth))
 }
 
 /// A block of the left factor times a chunk of the right one.
@@ -163,8 +192,9 @@ struct Strips<'s, A> {
     packs: bool,
     /// Whether they are packed at all.
     packed: bool,
-    /// What is wanted after this.
-    ahead: Ahead,
+    /// What is wanted for the next strip, and after all of them.
+    near: Ahead,
+    far: [Ahead; 2],
 }
 
 impl<A: Real> Strips<'_, A> {
@@ -220,7 +250,8 @@ impl<A: Real> Strips<'_, A> {
                 if self.packs {
                     pack::<V, VECTORS>(here, mask, room);
                     let next = (self.b.columns - column - width).min(full);
-                    self.ahead = Ahead::of(self.b.part(0, depth, column + width, next));
+                    let steps = self.a.rows.div_ceil(V::TILE.0) * depth;
+                    self.near = Ahead::of(self.b.part(0, depth, column + width, next)).over(steps / 2);
                 }
                 Factor { data: room.as_ptr(), across: 1, along: full }
             } else {
@@ -241,7 +272,6 @@ impl<A: Real> Strips<'_, A> {
         column: usize,
         mask: Option<V::Mask>,
     ) {
-        let mut ahead = self.ahead;
         let finish = Finish {
             beta: self.ending.beta,
             bias: self.ending.bias.map_or(std::ptr::null(), |bias| bias[column..].as_ptr()),
@@ -257,17 +287,16 @@ impl<A: Real> Strips<'_, A> {
             unsafe {
                 match rows {
                     8 if V::TILE.0 == 8 || VECTORS == 1 => {
-                        self.tile::<V, 8, VECTORS, PARTLY>(row, column, b, mask, finish, &mut ahead)
+                        self.tile::<V, 8, VECTORS, PARTLY>(row, column, b, mask, finish)
                     }
-                    6 if V::TILE.0 == 6 => self.tile::<V, 6, VECTORS, PARTLY>(row, column, b, mask, finish, &mut ahead),
-                    4 => self.tile::<V, 4, VECTORS, PARTLY>(row, column, b, mask, finish, &mut ahead),
-                    2 => self.tile::<V, 2, VECTORS, PARTLY>(row, column, b, mask, finish, &mut ahead),
-                    _ => self.tile::<V, 1, VECTORS, PARTLY>(row, column, b, mask, finish, &mut ahead),
+                    6 if V::TILE.0 == 6 => self.tile::<V, 6, VECTORS, PARTLY>(row, column, b, mask, finish),
+                    4 => self.tile::<V, 4, VECTORS, PARTLY>(row, column, b, mask, finish),
+                    2 => self.tile::<V, 2, VECTORS, PARTLY>(row, column, b, mask, finish),
+                    _ => self.tile::<V, 1, VECTORS, PARTLY>(row, column, b, mask, finish),
                 }
             }
             row += rows;
         }
-        self.ahead = ahead;
     }
 
     /// # Safety
@@ -280,8 +309,13 @@ impl<A: Real> Strips<'_, A> {
         b: Factor<A>,
         mask: Option<V::Mask>,
         finish: Finish<A>,
-        ahead: &mut Ahead,
     ) {
+        let [first, second] = &mut self.far;
+        let ahead = match self.near.is_over() {
+            false => &mut self.near,
+            true if first.is_over() => second,
+            true => first,
+        };
         let Matrix { row_stride: across, column_stride: along, .. } = self.a;
         let a = Factor { data: self.a.part(row, 1, 0, 0).data.as_ptr(), across, along };
         let target = Target { data: self.c[row * self.row_stride + column..].as_mut_ptr(), stride: self.row_stride };
@@ -320,21 +354,22 @@ fn height(most: usize, left: usize) -> usize {
 fn pack_left<V: Vector>(a: Matrix<'_, V::Item>, panels: &mut [V::Item]) {
     /// Columns that are copied side by side, so that neither reading nor writing jumps at each step.
     const SIDE: usize = 8;
-    let depth = a.columns;
+    let (depth, high) = (a.columns, V::TILE.0);
+    let whole = a.rows - a.rows % high;
     for first in (0..depth).step_by(SIDE) {
         let steps = first..depth.min(first + SIDE);
-        let mut row = 0;
+        for row in (0..whole).step_by(high) {
+            let to = &mut panels[row * depth + first * high..][..steps.len() * high];
+            for (step, to) in steps.clone().zip(to.chunks_exact_mut(high)) {
+                to.copy_from_slice(&a.data[step * a.column_stride + row..][..high]);
+            }
+        }
+        let mut row = whole;
         while row < a.rows {
-            let rows = height(V::TILE.0, a.rows - row);
+            let rows = height(high, a.rows - row);
             let to = &mut panels[row * depth + first * rows..][..steps.len() * rows];
             for (step, to) in steps.clone().zip(to.chunks_exact_mut(rows)) {
-                let from = &a.data[step * a.column_stride + row..][..rows];
-                if rows == V::TILE.0 {
-                    // A length that the compiler knows.
-                    to[..V::TILE.0].copy_from_slice(&from[..V::TILE.0]);
-                } else {
-                    to.copy_from_slice(from);
-                }
+                to.copy_from_slice(&a.data[step * a.column_stride + row..][..rows]);
             }
             row += rows;
         }

@@ -34,6 +34,10 @@ pub(in crate::kernels) struct Finish<A> {
     pub(in crate::kernels) relu: bool,
 }
 
+/// The fewest and the most steps of a tile from one line that is asked for ahead to the next.
+const FASTEST: usize = 2;
+const SLOWEST: usize = 32;
+
 /// Lines of memory that are wanted soon: rows of `bytes` bytes, `stride` bytes apart.
 #[derive(Clone, Copy)]
 pub(super) struct Ahead {
@@ -42,10 +46,13 @@ pub(super) struct Ahead {
     bytes: usize,
     stride: usize,
     rows: usize,
+    /// Steps of a tile from one line to the next.
+    pace: usize,
 }
 
 impl Ahead {
-    pub(super) const NOTHING: Ahead = Ahead { line: std::ptr::null(), at: 0, bytes: 0, stride: 0, rows: 0 };
+    pub(super) const NOTHING: Ahead =
+        Ahead { line: std::ptr::null(), at: 0, bytes: 0, stride: 0, rows: 0, pace: SLOWEST };
 
     /// The lines of a matrix.
     pub(super) fn of<A>(matrix: Matrix<'_, A>) -> Self {
@@ -54,7 +61,20 @@ impl Ahead {
             stride => (matrix.rows, stride, matrix.columns),
         };
         let size = size_of::<A>();
-        Ahead { line: matrix.data.as_ptr().cast(), at: 0, bytes: length * size, stride: stride * size, rows }
+        let line = matrix.data.as_ptr().cast();
+        Ahead { line, at: 0, bytes: length * size, stride: stride * size, rows, pace: FASTEST }
+    }
+
+    /// Spreads the lines over so many steps: memory that is asked for more than it can give keeps near loads waiting.
+    pub(super) fn over(self, steps: usize) -> Self {
+        let lines = self.rows * self.bytes.div_ceil(LINE);
+        Ahead { pace: (steps / lines.max(1)).clamp(FASTEST, SLOWEST), ..self }
+    }
+
+    /// Whether all lines were asked for.
+    #[inline(always)]
+    pub(super) fn is_over(&self) -> bool {
+        self.rows == 0
     }
 
     /// Asks for the next line, which nobody waits for.
@@ -115,9 +135,12 @@ pub(super) unsafe fn tile<V: Vector, const ROWS: usize, const VECTORS: usize, co
             }
         }
         let mut sums = [[V::splat(V::Item::zero()); VECTORS]; ROWS];
+        let mut wait = ahead.pace;
         for step in 0..depth {
-            if step % 2 == 0 {
+            wait -= 1;
+            if wait == 0 {
                 ahead.step();
+                wait = ahead.pace;
             }
             multiply::<V, ROWS, VECTORS, PARTLY>(&mut sums, step, a, b, mask);
         }
