@@ -18,6 +18,15 @@ pub trait Vector: Copy {
     const LANES: usize;
     /// The rows and the most registers of a row of a tile of a product: as many as leave some registers free.
     const TILE: (usize, usize);
+    /// The same for results that are exactly so many registers wide: more of a row at once where that leaves no
+    /// narrow strip.
+    const WIDE: (usize, usize) = Self::TILE;
+
+    /// The rows of a tile with so many registers a row.
+    #[inline(always)]
+    fn rows(registers: usize) -> usize {
+        if registers > Self::TILE.1 { Self::WIDE.0 } else { Self::TILE.0 }
+    }
 
     /// The first `count` numbers take part, all of them where there are no more.
     unsafe fn mask(count: usize) -> Self::Mask;
@@ -166,7 +175,7 @@ impl<A: Real, const LANES: usize> Vector for Plain<A, LANES> {
 #[cfg(target_arch = "x86_64")]
 macro_rules! register {
     (
-        $register:ident of $item:ident, lanes: $lanes:literal, tile: $tile:expr, mask: $mask:ident = $make_mask:expr,
+        $register:ident of $item:ident, lanes: $lanes:literal, tile: $tile:expr, wide: $wide:expr, mask: $mask:ident = $make_mask:expr,
         masked: [$load_some:ident, $store_some:ident],
         [$splat:ident, $zero:ident, $load:ident, $store:ident, $fma:ident, $add:ident, $max:ident]
     ) => {
@@ -175,6 +184,7 @@ macro_rules! register {
             type Mask = $mask;
             const LANES: usize = $lanes;
             const TILE: (usize, usize) = $tile;
+            const WIDE: (usize, usize) = $wide;
 
             #[inline(always)]
             unsafe fn mask(count: usize) -> $mask {
@@ -342,23 +352,23 @@ mod x86 {
     }
 
     register! {
-        __m512 of f32, lanes: 16, tile: (8, 3), mask: __mmask16 = bits_of_16, masked: [wide_ps, _mm512_mask_storeu_ps],
+        __m512 of f32, lanes: 16, tile: (8, 3), wide: (6, 4), mask: __mmask16 = bits_of_16, masked: [wide_ps, _mm512_mask_storeu_ps],
         [_mm512_set1_ps, _mm512_setzero_ps, _mm512_loadu_ps, _mm512_storeu_ps, _mm512_fmadd_ps, _mm512_add_ps,
          _mm512_max_ps]
     }
     register! {
-        __m512d of f64, lanes: 8, tile: (8, 3), mask: __mmask8 = bits_of_8, masked: [wide_pd, _mm512_mask_storeu_pd],
+        __m512d of f64, lanes: 8, tile: (8, 3), wide: (6, 4), mask: __mmask8 = bits_of_8, masked: [wide_pd, _mm512_mask_storeu_pd],
         [_mm512_set1_pd, _mm512_setzero_pd, _mm512_loadu_pd, _mm512_storeu_pd, _mm512_fmadd_pd, _mm512_add_pd,
          _mm512_max_pd]
     }
     register! {
-        __m256 of f32, lanes: 8, tile: (6, 2), mask: Lanes = lanes_of_8,
+        __m256 of f32, lanes: 8, tile: (6, 2), wide: (6, 2), mask: Lanes = lanes_of_8,
         masked: [load_8, store_8],
         [_mm256_set1_ps, _mm256_setzero_ps, _mm256_loadu_ps, _mm256_storeu_ps, _mm256_fmadd_ps, _mm256_add_ps,
          _mm256_max_ps]
     }
     register! {
-        __m256d of f64, lanes: 4, tile: (6, 2), mask: Lanes = lanes_of_4,
+        __m256d of f64, lanes: 4, tile: (6, 2), wide: (6, 2), mask: Lanes = lanes_of_4,
         masked: [load_4, store_4],
         [_mm256_set1_pd, _mm256_setzero_pd, _mm256_loadu_pd, _mm256_storeu_pd, _mm256_fmadd_pd, _mm256_add_pd,
          _mm256_max_pd]

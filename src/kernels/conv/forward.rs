@@ -139,13 +139,15 @@ unsafe fn tiles<V: Vector>(
     let (depth, first) = (geometry.depth(), group * geometry.group_filters());
     let runs = patch(geometry);
     let mut pixels = Pixels::of(geometry, images);
+    // A wide strip is the only one.
+    let rows = strips.clone().next().map_or(0, |strip| V::rows(strip.vectors));
     // SAFETY: the instruction set is there, as the caller promises. Patches lie within the frames by how the extents
     // were worked out, targets within the output, and the strips were packed for this depth.
     unsafe {
         let (x, y) = (x.as_ptr().add(group * geometry.group_channels()), y.as_mut_ptr().add(first));
         while pixels.left > 0 {
             let mut a = [x; MOST_ROWS];
-            let count = pixels.left.min(V::TILE.0);
+            let count = pixels.left.min(rows);
             let begun = y.add(pixels.number * geometry.filters);
             for a in a.iter_mut().take(count) {
                 *a = x.add(pixels.patch);

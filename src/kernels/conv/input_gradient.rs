@@ -155,7 +155,7 @@ unsafe fn block<V: Vector>(geometry: &Geometry, dz: &[V::Item], packed: &[V::Ite
                 while pixels.left > 0 {
                     let mut a = [dz; MOST_ROWS];
                     let mut targets = [dx; MOST_ROWS];
-                    let count = pixels.left.min(V::TILE.0);
+                    let count = pixels.left.min(V::rows(vectors));
                     for (a, target) in a.iter_mut().zip(&mut targets).take(count) {
                         *a = dz.add(pixels.number * geometry.filters);
                         *target = dx.add(pixels.patch);

@@ -92,8 +92,9 @@ pub(super) unsafe fn tile_of<V: Vector>(
                 match vectors {
                     1 => tile::<V, $rows, 1>(a, runs, b, targets, count, mask, finish),
                     2 => tile::<V, $rows, 2>(a, runs, b, targets, count, mask, finish),
-                    _ if V::TILE.1 < 3 => unreachable!("a strip is no wider than a tile"),
-                    _ => tile::<V, $rows, 3>(a, runs, b, targets, count, mask, finish),
+                    3 if V::TILE.1 == 3 => tile::<V, $rows, 3>(a, runs, b, targets, count, mask, finish),
+                    4 if V::WIDE == (6, 4) => tile::<V, 6, 4>(a, runs, b, targets, count, mask, finish),
+                    _ => unreachable!("a strip is no wider than a tile"),
                 }
             };
         }
@@ -130,7 +131,8 @@ impl Strips {
     #[inline(always)]
     pub(super) fn of<V: Vector>(columns: usize) -> Self {
         let registers = columns.div_ceil(V::LANES);
-        Strips { columns, column: 0, lanes: V::LANES, registers, strips: registers.div_ceil(V::TILE.1) }
+        let strips = if registers == V::WIDE.1 { 1 } else { registers.div_ceil(V::TILE.1) };
+        Strips { columns, column: 0, lanes: V::LANES, registers, strips }
     }
 }
 

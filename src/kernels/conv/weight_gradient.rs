@@ -156,7 +156,7 @@ unsafe fn add<V: Vector>(
                 while elements.left > 0 {
                     let mut a = [x; MOST_ROWS];
                     let mut targets = [dw; MOST_ROWS];
-                    let count = elements.left.min(V::TILE.0);
+                    let count = elements.left.min(V::rows(vectors));
                     for (a, target) in a.iter_mut().zip(&mut targets).take(count) {
                         *a = x.add(elements.place);
                         *target = dw.add(elements.number * geometry.filters);

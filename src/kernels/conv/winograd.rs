@@ -438,8 +438,8 @@ unsafe fn multiply<V: Vector>(
             unsafe {
                 let mask = mask::<V>(width, vectors);
                 let b = weights[column * channels..].as_ptr();
-                for first in (0..count).step_by(V::TILE.0) {
-                    let rows = V::TILE.0.min(count - first);
+                for first in (0..count).step_by(V::rows(vectors)) {
+                    let rows = V::rows(vectors).min(count - first);
                     let mut a = [inputs.as_ptr(); MOST_ROWS];
                     let mut targets = [products.as_mut_ptr(); MOST_ROWS];
                     for (row, (a, target)) in a.iter_mut().zip(&mut targets).enumerate() {
@@ -665,8 +665,8 @@ unsafe fn add_products<V: Vector>(
             unsafe {
                 let mask = mask::<V>(width, vectors);
                 let b = gradients[column * count..].as_ptr();
-                for first in (0..channels).step_by(V::TILE.0) {
-                    let rows = V::TILE.0.min(channels - first);
+                for first in (0..channels).step_by(V::rows(vectors)) {
+                    let rows = V::rows(vectors).min(channels - first);
                     let mut a = [inputs.as_ptr(); MOST_ROWS];
                     let mut targets = [sums.as_mut_ptr(); MOST_ROWS];
                     for (row, (a, target)) in a.iter_mut().zip(&mut targets).enumerate() {

@@ -43,8 +43,13 @@ const WIDTH: usize = 1024;
 /// A right factor of at most so many elements is near enough to be used as it stands: 16 KiB of `f32`.
 const NEAR: usize = 1 << 12;
 
+/// From how many tiles' height on wide tiles leave few rows over. Long sums of few rows are faster in others all the same.
+const TALL: usize = 8;
+
 /// How the loops go round a product.
 struct Plan {
+    /// The rows and the most registers of a row of a tile.
+    tile: (usize, usize),
     /// The depth of a chunk.
     depth: usize,
     /// The rows of a block.
@@ -63,19 +68,22 @@ impl Plan {
         let even = |most: usize| a.columns.div_ceil(a.columns.div_ceil(most).max(1));
         let mut depth = even(most);
         let as_it_stands = b.column_stride == 1 && (b.rows * b.columns <= NEAR || a.rows <= V::TILE.0);
+        let exact = b.columns.div_ceil(V::LANES) == V::WIDE.1 && (!as_it_stands || b.columns.is_multiple_of(V::LANES));
+        let tall = a.rows >= TALL * V::WIDE.0 && a.rows >= a.columns;
+        let tile = if exact && tall { V::WIDE } else { V::TILE };
         let packs_left = a.column_stride != 1 && depth >= WAIT && b.columns >= MANY;
         if packs_left && depth < a.columns {
             depth = even((PANELS / a.rows).clamp(LEAST_DEPTH.min(most), most));
         }
         // A right factor that stays in the cache: then the result is written row after row.
-        let strip = V::TILE.1 * V::LANES;
+        let strip = tile.1 * V::LANES;
         if depth * b.columns <= BLOCK && b.columns > strip && (a.rows > 256 || depth <= WAIT) {
-            let rows = if packs_left { ROWS.next_multiple_of(2 * V::TILE.0) } else { ROWS };
-            return Plan { depth, rows, width: b.columns, packs: !as_it_stands, packs_left };
+            let rows = if packs_left { ROWS.next_multiple_of(2 * tile.0) } else { ROWS };
+            return Plan { tile, depth, rows, width: b.columns, packs: !as_it_stands, packs_left };
         }
         let blocks = a.rows * depth > BLOCK;
-        let rows = if blocks { (BLOCK / depth).next_multiple_of(V::TILE.0) } else { a.rows };
-        Plan { depth, rows, width: if blocks { WIDTH } else { b.columns }, packs: !as_it_stands, packs_left }
+        let rows = if blocks { (BLOCK / depth).next_multiple_of(tile.0) } else { a.rows };
+        Plan { tile, depth, rows, width: if blocks { WIDTH } else { b.columns }, packs: !as_it_stands, packs_left }
     }
 
     /// What comes after the block of the rows from `row` and the depth from `from` on: the next block of the left factor, and the
@@ -84,8 +92,8 @@ impl Plan {
         let depth_of = |from: usize| self.depth.min(a.columns - from);
         let rows = self.rows.min(a.rows - row);
         // The steps of this block's tiles; the strips' own lines come first.
-        let strip = V::TILE.1 * V::LANES;
-        let steps = rows.div_ceil(V::TILE.0) * b.columns.div_ceil(strip) * depth_of(from);
+        let strip = self.tile.1 * V::LANES;
+        let steps = rows.div_ceil(self.tile.0) * b.columns.div_ceil(strip) * depth_of(from);
         let over = |ahead: Ahead| ahead.over(steps / 2);
         let next = row + rows;
         if next < a.rows {
@@ -105,7 +113,7 @@ impl Plan {
 
     /// The scratch memory that the packed strips need.
     fn room<V: Vector>(&self, rows: usize, columns: usize) -> usize {
-        let strip = V::TILE.1 * V::LANES;
+        let strip = self.tile.1 * V::LANES;
         let columns = if self.rows < rows { columns.min(self.width) + strip } else { strip };
         if self.packs { self.depth * columns } else { 0 }
     }
@@ -149,9 +157,10 @@ unsafe fn blocks<V: Vector>(
                 let rows = plan.rows.min(a.rows - row);
                 let block = a.part(row, rows, from, depth);
                 if plan.packs_left {
-                    pack_left::<V>(block, panels);
+                    pack_left(block, plan.tile.0, panels);
                 }
                 let strips = Strips {
+                    tile: plan.tile,
                     a: block,
                     panels: plan.packs_left.then_some(&*panels),
                     b: b.part(from, depth, column, width),
@@ -179,6 +188,7 @@ unsafe fn blocks<V: Vector>(
 
 /// A block of the left factor times a chunk of the right one.
 struct Strips<'s, A> {
+    tile: (usize, usize),
     a: Matrix<'s, A>,
     /// The same in panels, where it was packed.
     panels: Option<&'s [A]>,
@@ -206,7 +216,7 @@ impl<A: Real> Strips<'_, A> {
         // their own for what does not fill one.
         let columns = self.b.columns;
         let registers = if self.packed { columns.div_ceil(V::LANES) } else { columns / V::LANES };
-        let strips = registers.div_ceil(V::TILE.1);
+        let strips = registers.div_ceil(self.tile.1);
         let (mut column, mut left) = (0, registers);
         for strip in 0..strips {
             let vectors = left.div_ceil(strips - strip);
@@ -218,8 +228,9 @@ impl<A: Real> Strips<'_, A> {
                 match vectors {
                     1 => self.strip::<V, 1, WHOLE>(column, width, &mut room[packed..]),
                     2 => self.strip::<V, 2, WHOLE>(column, width, &mut room[packed..]),
-                    _ if V::TILE.1 < 3 => unreachable!("a strip is no wider than a tile"),
-                    _ => self.strip::<V, 3, WHOLE>(column, width, &mut room[packed..]),
+                    3 if V::TILE.1 == 3 => self.strip::<V, 3, WHOLE>(column, width, &mut room[packed..]),
+                    4 if V::WIDE.1 == 4 => self.strip::<V, 4, WHOLE>(column, width, &mut room[packed..]),
+                    _ => unreachable!("a strip is no wider than a tile"),
                 }
             }
             column += width;
@@ -252,15 +263,15 @@ impl<A: Real> Strips<'_, A> {
             let room = &mut room[..depth * full];
             let mut done = 0;
             if self.packs {
-                if here.column_stride == 1 && self.a.rows >= V::TILE.0 {
+                if here.column_stride == 1 && self.a.rows >= V::rows(VECTORS) {
                     let b = Right { packed: room.as_mut_ptr(), ..as_it_stands };
                     self.first::<V, VECTORS>(b, column, mask);
-                    done = V::TILE.0;
+                    done = V::rows(VECTORS);
                 } else {
                     pack::<V, VECTORS>(here, mask, room);
                 }
                 let next = (self.b.columns - column - width).min(full);
-                let steps = self.a.rows.div_ceil(V::TILE.0) * depth;
+                let steps = self.a.rows.div_ceil(self.tile.0) * depth;
                 self.near = Ahead::of(self.b.part(0, depth, column + width, next)).over(steps / 2);
             }
             let b = Right { data: room.as_ptr(), along: full, ..as_it_stands };
@@ -282,9 +293,9 @@ impl<A: Real> Strips<'_, A> {
         let finish = self.finish(column);
         // SAFETY: the caller's promises.
         unsafe {
-            match V::TILE.0 {
-                8 => self.tile::<V, 8, VECTORS, PACKS>(0, column, b, mask, finish),
-                6 => self.tile::<V, 6, VECTORS, PACKS>(0, column, b, mask, finish),
+            match V::rows(VECTORS) {
+                8 if V::rows(VECTORS) == 8 => self.tile::<V, 8, VECTORS, PACKS>(0, column, b, mask, finish),
+                6 if V::rows(VECTORS) == 6 => self.tile::<V, 6, VECTORS, PACKS>(0, column, b, mask, finish),
                 _ => self.tile::<V, 4, VECTORS, PACKS>(0, column, b, mask, finish),
             }
         }
@@ -313,7 +324,7 @@ impl<A: Real> Strips<'_, A> {
     ) {
         let finish = self.finish(column);
         // With one register a row there is room for more rows; panels have their heights.
-        let most = if VECTORS == 1 && self.panels.is_none() { 8 } else { V::TILE.0 };
+        let most = if VECTORS == 1 && self.panels.is_none() { 8 } else { V::rows(VECTORS) };
         let mut row = from;
         while row < self.a.rows {
             let rows = height(most, self.a.rows - row);
@@ -321,10 +332,10 @@ impl<A: Real> Strips<'_, A> {
             // for, and not compiled.
             unsafe {
                 match rows {
-                    8 if V::TILE.0 == 8 || VECTORS == 1 => {
+                    8 if V::rows(VECTORS) == 8 || VECTORS == 1 => {
                         self.tile::<V, 8, VECTORS, RIGHT>(row, column, b, mask, finish)
                     }
-                    6 if V::TILE.0 == 6 => self.tile::<V, 6, VECTORS, RIGHT>(row, column, b, mask, finish),
+                    6 if V::rows(VECTORS) == 6 => self.tile::<V, 6, VECTORS, RIGHT>(row, column, b, mask, finish),
                     4 => self.tile::<V, 4, VECTORS, RIGHT>(row, column, b, mask, finish),
                     2 => self.tile::<V, 2, VECTORS, RIGHT>(row, column, b, mask, finish),
                     _ => self.tile::<V, 1, VECTORS, RIGHT>(row, column, b, mask, finish),
@@ -386,10 +397,10 @@ fn height(most: usize, left: usize) -> usize {
 /// A left factor that lies in columns, cut into panels of the height of a tile, column behind column: as the tiles read
 /// it. Columns that lie far apart would push each other out of the first cache.
 #[inline(always)]
-fn pack_left<V: Vector>(a: Matrix<'_, V::Item>, panels: &mut [V::Item]) {
+fn pack_left<A: Real>(a: Matrix<'_, A>, high: usize, panels: &mut [A]) {
     /// Columns that are copied side by side, so that neither reading nor writing jumps at each step.
     const SIDE: usize = 8;
-    let (depth, high) = (a.columns, V::TILE.0);
+    let depth = a.columns;
     let whole = a.rows - a.rows % high;
     for first in (0..depth).step_by(SIDE) {
         let steps = first..depth.min(first + SIDE);

@@ -281,7 +281,17 @@ mod tests {
         let small = [(1, 1, 1), (1, 5, 7), (1, 64, 64), (1, 30, 150), (3, 4, 1), (40, 33, 1), (4, 3, 2), (5, 64, 9)];
         let thin = [(19, 600, 3), (70, 9, 4), (16, 16, 16), (9, 256, 5), (33, 17, 65), (12, 30, 24), (8, 0, 5)];
         // More depth than is summed up at once, more rows than a block, more columns than are packed at once.
-        let large = [(7, 5, 83), (20, 1600, 48), (128, 70, 40), (300, 100, 70), (200, 800, 50), (270, 500, 1100)];
+        let large = [
+            (7, 5, 83),
+            (53, 40, 60),
+            (131, 300, 64),
+            (50, 33, 30),
+            (20, 1600, 48),
+            (128, 70, 40),
+            (300, 100, 70),
+            (200, 800, 50),
+            (270, 500, 1100),
+        ];
         for shape in small.into_iter().chain(thin).chain(large) {
             check::<f32>(shape);
             check::<f64>(shape);
