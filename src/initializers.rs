@@ -6,12 +6,14 @@ use std::sync::Arc;
 
 use ndarray_rand::rand_distr::{Distribution, Normal, Uniform};
 use rand_chacha::ChaCha8Rng;
+use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
+use crate::io::{Fields, Place, Setting, real};
 use crate::param::{Param, ParamId};
 use crate::scalar::Scalar;
 use crate::seed::{Stream, stream};
-use crate::tensor::from_vec;
+use crate::tensor::{count, from_vec};
 
 /// How a parameter starts. The fans of a matrix (in, out) are its two sides; of a convolution kernel
 /// (..., in, out) they are those times the size of the window.
@@ -49,6 +51,9 @@ pub enum Initializer {
     Constant(f64),
     /// A function from the shape and the random stream to the values in row-major order.
     Custom(Arc<CustomInitializer>),
+    /// A [`Custom`](Self::Custom) one of a model that was loaded: files hold no functions. The values are those of the
+    /// file; to draw new ones is an error.
+    Lost,
 }
 
 /// A user's own way to start: from the shape and the random stream to the values in row-major order.
@@ -57,16 +62,10 @@ pub type CustomInitializer = dyn Fn(&[usize], &mut ChaCha8Rng) -> Vec<f64> + Sen
 impl fmt::Debug for Initializer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Initializer::GlorotUniform => f.write_str("GlorotUniform"),
-            Initializer::GlorotNormal => f.write_str("GlorotNormal"),
-            Initializer::HeUniform => f.write_str("HeUniform"),
-            Initializer::HeNormal => f.write_str("HeNormal"),
-            Initializer::TorchUniform => f.write_str("TorchUniform"),
             Initializer::Uniform { low, high } => write!(f, "Uniform({low}..{high})"),
             Initializer::Normal { mean, deviation } => write!(f, "Normal({mean}, {deviation})"),
-            Initializer::Zeros => f.write_str("Zeros"),
             Initializer::Constant(value) => write!(f, "Constant({value})"),
-            Initializer::Custom(_) => f.write_str("Custom"),
+            other => f.write_str(other.name()),
         }
     }
 }
@@ -77,8 +76,8 @@ fn fans(shape: &[usize]) -> (f64, f64) {
         [] => (1.0, 1.0),
         [n] => (n as f64, n as f64),
         [ref window @ .., fan_in, fan_out] => {
-            let window: usize = window.iter().product();
-            ((window * fan_in) as f64, (window * fan_out) as f64)
+            let window: f64 = window.iter().map(|&extent| extent as f64).product();
+            (window * fan_in as f64, window * fan_out as f64)
         }
     }
 }
@@ -90,7 +89,7 @@ impl Initializer {
     /// # Errors
     /// [`Error::Setting`] for bounds or a deviation that no distribution has, or a custom one of another length.
     pub(crate) fn draw<A: Scalar>(&self, shape: &[usize], fan_shape: &[usize], rng: &mut ChaCha8Rng) -> Result<Vec<A>> {
-        let count = shape.iter().product();
+        let count = count("parameter", shape)?;
         let (fan_in, fan_out) = fans(fan_shape);
         match self {
             Initializer::GlorotUniform => symmetric((6.0 / (fan_in + fan_out)).sqrt(), count, rng),
@@ -113,7 +112,61 @@ impl Initializer {
                 }
                 Ok(drawn.into_iter().map(A::of).collect())
             }
+            Initializer::Lost => {
+                let requirement = "one of the library's, or the custom one again, to draw values from";
+                Err(Error::setting("initializer of a loaded layer", requirement, "a custom one, which no file holds"))
+            }
         }
+    }
+
+    fn name(&self) -> &'static str {
+        match self {
+            Initializer::GlorotUniform => "GlorotUniform",
+            Initializer::GlorotNormal => "GlorotNormal",
+            Initializer::HeUniform => "HeUniform",
+            Initializer::HeNormal => "HeNormal",
+            Initializer::TorchUniform => "TorchUniform",
+            Initializer::Uniform { .. } => "Uniform",
+            Initializer::Normal { .. } => "Normal",
+            Initializer::Zeros => "Zeros",
+            Initializer::Constant(_) => "Constant",
+            Initializer::Custom(_) | Initializer::Lost => "Custom",
+        }
+    }
+
+    /// As a setting in a file.
+    pub(crate) fn describe(&self) -> Value {
+        let name = self.name();
+        match *self {
+            Initializer::Uniform { low, high } => json!({ "name": name, "low": real(low), "high": real(high) }),
+            Initializer::Normal { mean, deviation } => {
+                json!({ "name": name, "mean": real(mean), "deviation": real(deviation) })
+            }
+            Initializer::Constant(value) => json!({ "name": name, "value": real(value) }),
+            _ => json!({ "name": name }),
+        }
+    }
+}
+
+impl Setting for Initializer {
+    fn read(value: &Value, place: Place<'_>) -> Result<Self> {
+        let fields = Fields::of(value, place)?;
+        let name: String = fields.get("name")?;
+        let start = match &name[..] {
+            "GlorotUniform" => Initializer::GlorotUniform,
+            "GlorotNormal" => Initializer::GlorotNormal,
+            "HeUniform" => Initializer::HeUniform,
+            "HeNormal" => Initializer::HeNormal,
+            "TorchUniform" => Initializer::TorchUniform,
+            "Uniform" => Initializer::Uniform { low: fields.get("low")?, high: fields.get("high")? },
+            "Normal" => Initializer::Normal { mean: fields.get("mean")?, deviation: fields.get("deviation")? },
+            "Zeros" => Initializer::Zeros,
+            "Constant" => Initializer::Constant(fields.get("value")?),
+            "Custom" => Initializer::Lost,
+            _ => return Err(place.refuse("an object with the name of an initializer", value)),
+        };
+        fields.finish()?;
+        Ok(start)
     }
 }
 
@@ -139,6 +192,8 @@ fn normal<A: Scalar>(mean: f64, deviation: f64, count: usize, rng: &mut ChaCha8R
 /// Fills the parameters of the layers that are being built, from one random stream.
 pub struct Init<A: Scalar = f32> {
     rng: ChaCha8Rng,
+    /// Whether values come later, from a file, and only their shapes are asked for.
+    given: bool,
     /// The values made so far, so that tied parameters share them.
     made: HashMap<ParamId, crate::Tensor<A>>,
 }
@@ -146,7 +201,13 @@ pub struct Init<A: Scalar = f32> {
 impl<A: Scalar> Init<A> {
     /// A stream of its own for the weights: the same seed gives the same weights, whatever else is drawn elsewhere.
     pub fn new(seed: u64) -> Self {
-        Init { rng: stream(seed, Stream::Weights), made: HashMap::new() }
+        Init { rng: stream(seed, Stream::Weights), given: false, made: HashMap::new() }
+    }
+
+    /// For values that come from a file: a parameter is told the shape that they must have and gets none. So sizes in
+    /// a damaged file ask for no memory.
+    pub(crate) fn given() -> Self {
+        Init { given: true, ..Self::new(0) }
     }
 
     /// Gives `param` values of `shape`. One that has values of this shape already keeps them: a layer that was
@@ -169,6 +230,9 @@ impl<A: Scalar> Init<A> {
         fan_shape: &[usize],
         start: &Initializer,
     ) -> Result<()> {
+        if self.given && !param.is_built() {
+            return param.expect(shape);
+        }
         if !param.is_built() {
             if !self.made.contains_key(&param.id()) {
                 let values = start.draw(shape, fan_shape, &mut self.rng)?;

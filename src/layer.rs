@@ -5,6 +5,7 @@ use serde_json::Value;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::initializers::Init;
+use crate::io::TorchNames;
 use crate::param::{Param, Visitor};
 use crate::scalar::Scalar;
 use crate::summary::Summary;
@@ -69,13 +70,14 @@ pub trait Layer<A: Scalar = f32>: Send + Sync {
     /// The layer's type, as errors, summaries and files name it.
     fn kind(&self) -> &str;
 
-    /// The settings, as JSON, from which the layer could be made again.
+    /// The settings, as JSON, from which a [`Registry`](crate::io::Registry) makes the layer again: all of them. A layer
+    /// without settings leaves this alone.
     fn config(&self) -> Value {
         Value::Null
     }
 
     /// Makes the parameters for samples of the shape `input` and gives the shape of one output. A layer without
-    /// parameters leaves this alone.
+    /// parameters leaves this alone. Values are not to be read here: those of a file come after it.
     ///
     /// # Errors
     /// Where the layer cannot work on this shape, or its settings are none.
@@ -132,6 +134,13 @@ pub trait Layer<A: Scalar = f32>: Send + Sync {
         let _ = visitor;
     }
 
+    /// Tells how PyTorch names and lays out the parameters, for files that come from there
+    /// ([`LoadWeights::pytorch`](crate::io::LoadWeights::pytorch)). What is not told has the same name and layout;
+    /// containers open a scope for each child, of the same names as in [`visit`](Self::visit).
+    fn torch_names(&self, names: &mut TorchNames) {
+        let _ = names;
+    }
+
     /// Adds the layer's lines to a summary; containers add their children.
     ///
     /// # Errors
@@ -142,6 +151,12 @@ pub trait Layer<A: Scalar = f32>: Send + Sync {
         self.visit(&mut Visitor::unnamed(&mut each));
         summary.add(self.kind(), &self.output_shapes(inputs)?, &params);
         Ok(())
+    }
+
+    /// The shapes of one sample of each input that it was built for, where it keeps them: containers do, so that a file
+    /// can say what to build a model for.
+    fn built_for(&self) -> Option<Vec<Vec<usize>>> {
+        None
     }
 
     // For networks with several inputs or outputs. Layers with one of each leave the rest alone.
@@ -214,7 +229,7 @@ pub trait Merge<A: Scalar = f32>: Send + Sync {
     /// The merge's type, as errors, summaries and files name it.
     fn kind(&self) -> &str;
 
-    /// The settings, as JSON.
+    /// The settings, as JSON, from which a [`Registry`](crate::io::Registry) makes the merge again.
     fn config(&self) -> Value {
         Value::Null
     }

@@ -30,6 +30,7 @@ mod error;
 mod gradcheck;
 mod gradients;
 mod initializers;
+pub mod io;
 mod kernels;
 mod layer;
 pub mod layers;
@@ -77,6 +78,10 @@ pub mod prelude {
     pub use crate::metrics::{Accuracy, ConfusionMatrix};
     pub use crate::models::{Graph, Node, Residual, Sequential};
     pub use crate::optimizers::{Adam, AdamW, Sgd};
+    pub use crate::train::callbacks::{
+        BackupAndRestore, CsvLog, EarlyStopping, LearningRateScheduler, ModelCheckpoint, ReduceLROnPlateau,
+        WeightAveraging,
+    };
     pub use crate::train::{Callback, Event, History, Progress, Trainer};
     pub use crate::{
         Context, Error, Init, Initializer, Layer, Loss, Merge, Metric, Mode, Model, Needs, Optimizer, Param, Result,

@@ -20,6 +20,8 @@ pub struct ParamId(pub(crate) u64);
 pub struct Param<A: Scalar = f32> {
     id: ParamId,
     value: Option<Tensor<A>>,
+    /// The shape that values from a file must have, until they are there.
+    expected: Option<Vec<usize>>,
     state: bool,
     frozen: bool,
 }
@@ -29,7 +31,8 @@ impl<A: Scalar> Param<A> {
     #[allow(clippy::new_without_default)]
     pub fn new() -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        Param { id: ParamId(NEXT.fetch_add(1, Ordering::Relaxed)), value: None, state: false, frozen: false }
+        let id = ParamId(NEXT.fetch_add(1, Ordering::Relaxed));
+        Param { id, value: None, expected: None, state: false, frozen: false }
     }
 
     /// State, which no optimizer touches; a layer changes it with [`Context::set_state`](crate::Context::set_state).
@@ -42,7 +45,13 @@ impl<A: Scalar> Param<A> {
     /// Both layers may be built or not yet; whichever is built first makes the values for both, so both must be part
     /// of one model.
     pub fn tied(&self) -> Self {
-        Param { id: self.id, value: self.value.clone(), state: self.state, frozen: self.frozen }
+        let (value, expected) = (self.value.clone(), self.expected.clone());
+        Param { id: self.id, value, expected, state: self.state, frozen: self.frozen }
+    }
+
+    /// Becomes a handle to the weight of this identity.
+    pub(crate) fn tie_to(&mut self, id: ParamId) {
+        self.id = id;
     }
 
     /// What identifies it.
@@ -118,12 +127,30 @@ impl<A: Scalar> Param<A> {
         Ok(())
     }
 
+    /// The shape of the values that it has, or that it waits for.
+    pub(crate) fn shape(&self) -> Option<&[usize]> {
+        self.value.as_ref().map(|value| value.shape()).or(self.expected.as_deref())
+    }
+
+    /// Waits for values of this shape, which a file brings.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where it waits for values of another shape.
+    pub(crate) fn expect(&mut self, shape: &[usize]) -> Result<()> {
+        if let Some(known) = self.shape().filter(|&known| known != shape) {
+            return Err(Error::shape("parameter of two layers", format!("shape {known:?}"), shape));
+        }
+        self.expected = Some(shape.to_vec());
+        Ok(())
+    }
+
     /// The values, to change in place. They are copied first if somebody else holds them.
     pub(crate) fn values_mut(&mut self) -> Option<&mut [A]> {
         self.value.as_mut().and_then(|value| value.as_slice_mut())
     }
 
     pub(crate) fn replace(&mut self, value: Option<Tensor<A>>) -> Option<Tensor<A>> {
+        self.expected = None;
         std::mem::replace(&mut self.value, value)
     }
 }

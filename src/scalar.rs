@@ -12,10 +12,37 @@ use crate::kernels::Real;
 ///
 /// Constructors called `new` make `f32` layers, as `HashMap::new` makes maps with one hasher; constructors called
 /// `of` are generic. `A::of(0.5)` writes a constant, `x.as_f64()` reads a value.
-pub trait Scalar: Real + LinalgScalar + ScalarOperand + Sum + Debug + Display {}
+pub trait Scalar: Real + LinalgScalar + ScalarOperand + Sum + Debug + Display {
+    /// The type's name in files of tensors.
+    #[doc(hidden)]
+    const FILE_TYPE: &'static str;
 
-impl Scalar for f32 {}
-impl Scalar for f64 {}
+    /// The number whose bytes these are, the lowest first. Every bit is kept, those of a NaN too.
+    #[doc(hidden)]
+    fn from_file(bytes: &[u8]) -> Self;
+
+    /// Its bytes, the lowest first.
+    #[doc(hidden)]
+    fn to_file(self) -> impl AsRef<[u8]>;
+}
+
+macro_rules! scalar {
+    ($float:ty, $name:literal) => {
+        impl Scalar for $float {
+            const FILE_TYPE: &'static str = $name;
+
+            fn from_file(bytes: &[u8]) -> Self {
+                Self::from_le_bytes(bytes.try_into().expect("as many bytes as the number has"))
+            }
+
+            fn to_file(self) -> impl AsRef<[u8]> {
+                self.to_le_bytes()
+            }
+        }
+    };
+}
+scalar!(f32, "F32");
+scalar!(f64, "F64");
 
 /// What an array from outside may hold to be taken in as numbers of type `A`: `A` itself, whole numbers (class
 /// labels, token ids) and booleans.

@@ -60,6 +60,28 @@ pub(crate) fn from_vec<A: Scalar>(shape: &[usize], values: Vec<A>) -> Tensor<A> 
     ArcArray::from_shape_vec(IxDyn(shape), values).expect("the values fill the shape")
 }
 
+/// The most axes of a sample.
+const MOST_AXES: usize = 32;
+
+/// The most values of a sample: their bytes are counted by an `isize`, also in `f64`.
+const MOST_VALUES: usize = isize::MAX as usize / size_of::<f64>();
+
+/// The number of values of an array of this shape. `what` it is stands in the error.
+///
+/// # Errors
+/// [`Error::Shape`] where no array can have so many values, or it has more axes than anybody needs: shapes are reckoned
+/// with before memory is asked for, and settings may come from a damaged file.
+pub(crate) fn count(what: &str, shape: &[usize]) -> Result<usize> {
+    let spanned = shape.iter().try_fold(1_usize, |count, &extent| count.checked_mul(extent.max(1)));
+    match spanned {
+        Some(spanned) if spanned <= MOST_VALUES && shape.len() <= MOST_AXES => Ok(shape.iter().product()),
+        _ => {
+            let expected = format!("at most {MOST_AXES} axes and {MOST_VALUES} values");
+            Err(Error::shape(what, expected, shape))
+        }
+    }
+}
+
 /// The index, axis by axis, of an element's position in row-major order.
 pub(crate) fn unravel(mut position: usize, shape: &[usize]) -> Vec<usize> {
     let mut index = vec![0; shape.len()];

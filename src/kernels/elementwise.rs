@@ -141,6 +141,15 @@ simd! {
     }
 }
 simd! {
+    /// y += share * (x - y): an average moves towards a new value.
+    pub(crate) fn move_towards<A>(y: &mut [A], x: &[A], share: A) {
+        for (y, &x) in y.iter_mut().zip(x) {
+            *y += share * (x - *y);
+        }
+    }
+}
+
+simd! {
     /// y = scale * y.
     pub(crate) fn scale<A>(y: &mut [A], scale: A) {
         for y in y.iter_mut() {

@@ -1,7 +1,8 @@
 use serde_json::{Value, json};
 
 use crate::context::Context;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::io::{Fields, Place, Setting, Settings, real};
 use crate::kernels::{elementwise, reduce};
 use crate::layer::{Layer, Needs};
 use crate::scalar::Scalar;
@@ -168,12 +169,37 @@ impl Activation {
         Needs { input: true, output: self.kept() == Kept::Output }
     }
 
+    /// The kinds of all of them.
+    pub(super) const KINDS: [&str; 8] =
+        ["Linear", "Relu", "LeakyRelu", "Sigmoid", "Tanh", "Softmax", "Gelu", "GeluTanh"];
+
     /// The settings of a layer that has this activation fused.
     pub(crate) fn describe(self) -> Value {
         match self {
-            Activation::LeakyRelu(slope) => json!({ "name": self.name(), "slope": slope }),
+            Activation::LeakyRelu(slope) => json!({ "name": self.name(), "slope": real(slope) }),
             _ => json!({ "name": self.name() }),
         }
+    }
+
+    /// The activation of one of the [kinds](Self::KINDS), with the slope where it has one.
+    fn of_kind(kind: &str, slope: impl FnOnce() -> Result<f64>) -> Option<Result<Self>> {
+        Some(match kind {
+            "Linear" => Ok(Activation::Linear),
+            "Relu" => Ok(Activation::Relu),
+            "LeakyRelu" => slope().map(Activation::LeakyRelu),
+            "Sigmoid" => Ok(Activation::Sigmoid),
+            "Tanh" => Ok(Activation::Tanh),
+            "Softmax" => Ok(Activation::Softmax),
+            "Gelu" => Ok(Activation::Gelu),
+            "GeluTanh" => Ok(Activation::GeluTanh),
+            _ => return None,
+        })
+    }
+
+    /// As a layer of its own.
+    pub(super) fn from_config<A: Scalar>(kind: &str, settings: &Settings<'_, A>) -> Result<Self> {
+        Self::of_kind(kind, || settings.get("slope"))
+            .unwrap_or_else(|| Err(Error::setting("activation", "the kind of one", kind)))
     }
 
     fn name(self) -> &'static str {
@@ -190,6 +216,17 @@ impl Activation {
     }
 }
 
+impl Setting for Activation {
+    fn read(value: &Value, place: Place<'_>) -> Result<Self> {
+        let fields = Fields::of(value, place)?;
+        let name: String = fields.get("name")?;
+        let activation = Self::of_kind(&name, || fields.get("slope"))
+            .unwrap_or_else(|| Err(place.refuse("an object with the name of an activation", value)))?;
+        fields.finish()?;
+        Ok(activation)
+    }
+}
+
 /// The length of the last axis: the width of the rows that softmax works on.
 fn row_width<A>(x: &Tensor<A>) -> usize {
     x.shape().last().copied().unwrap_or(1)
@@ -201,7 +238,10 @@ impl<A: Scalar> Layer<A> for Activation {
     }
 
     fn config(&self) -> Value {
-        self.describe()
+        match self {
+            Activation::LeakyRelu(slope) => json!({ "slope": real(*slope) }),
+            _ => Value::Null,
+        }
     }
 
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>> {

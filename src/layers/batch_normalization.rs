@@ -4,6 +4,7 @@ use super::{check_batch, check_features, features};
 use crate::context::{Context, Mode};
 use crate::error::{Error, Result};
 use crate::initializers::{Init, Initializer};
+use crate::io::{Settings, TorchLayout, TorchNames};
 use crate::kernels::elementwise::{add_assign, normalize, normalize_gradient};
 use crate::kernels::reduce::{add_centered_products, add_columns, add_squared_deviations};
 use crate::layer::{Layer, Needs};
@@ -167,6 +168,18 @@ impl<A: Scalar> BatchNormalization<A> {
         }
         Ok(())
     }
+
+    pub(super) fn from_config(settings: &Settings<'_, A>) -> Result<Self> {
+        Ok(BatchNormalization {
+            momentum: settings.get("momentum")?,
+            epsilon: settings.get("epsilon")?,
+            unbiased: settings.get("unbiased")?,
+            gamma: settings.get::<bool>("scale")?.then(Param::new),
+            beta: settings.get::<bool>("center")?.then(Param::new),
+            running_mean: Param::state(),
+            running_variance: Param::state(),
+        })
+    }
 }
 
 impl<A: Scalar> Layer<A> for BatchNormalization<A> {
@@ -292,6 +305,13 @@ impl<A: Scalar> Layer<A> for BatchNormalization<A> {
 
     fn couples_samples(&self) -> bool {
         true
+    }
+
+    fn torch_names(&self, names: &mut TorchNames) {
+        names.param("gamma", "weight", TorchLayout::Same);
+        names.param("beta", "bias", TorchLayout::Same);
+        names.param("running_variance", "running_var", TorchLayout::Same);
+        names.unused("num_batches_tracked");
     }
 
     fn visit<'a>(&'a self, visitor: &mut Visitor<'_, &'a Param<A>>) {

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use super::check_inputs;
 use crate::context::Context;
 use crate::error::{Error, Result};
+use crate::io::Settings;
 use crate::layer::Merge;
 use crate::scalar::Scalar;
 use crate::tensor::{Tensor, values, values_mut};
@@ -42,6 +43,10 @@ impl Concatenate {
         }
         Ok(axis as usize)
     }
+
+    pub(super) fn from_config<A: Scalar>(settings: &Settings<'_, A>) -> Result<Self> {
+        Ok(Concatenate { axis: settings.get("axis")? })
+    }
 }
 
 impl Default for Concatenate {
@@ -77,7 +82,7 @@ impl<A: Scalar> Merge<A> for Concatenate {
         let mut output = first.clone();
         for (number, shape) in rest.iter().enumerate() {
             check_others(number + 1, shape, first, axis)?;
-            output[axis] += shape[axis];
+            output[axis] = output[axis].saturating_add(shape[axis]);
         }
         Ok(output)
     }

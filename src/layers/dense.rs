@@ -4,6 +4,7 @@ use super::{Activation, check_batch, check_features, features};
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::initializers::{Init, Initializer};
+use crate::io::{Settings, TorchLayout, TorchNames};
 use crate::kernels::gemm::{Ending, Matrix, gemm};
 use crate::kernels::reduce::add_columns;
 use crate::layer::{Layer, Needs};
@@ -110,6 +111,17 @@ impl<A: Scalar> Dense<A> {
         }
         Ok(())
     }
+
+    pub(super) fn from_config(settings: &Settings<'_, A>) -> Result<Self> {
+        Ok(Dense {
+            units: settings.get("units")?,
+            activation: settings.get("activation")?,
+            weight_start: settings.get("weight_initializer")?,
+            bias_start: settings.get("bias_initializer")?,
+            weight: Param::new(),
+            bias: settings.get::<bool>("bias")?.then(Param::new),
+        })
+    }
 }
 
 impl<A: Scalar> Layer<A> for Dense<A> {
@@ -118,7 +130,10 @@ impl<A: Scalar> Layer<A> for Dense<A> {
     }
 
     fn config(&self) -> Value {
-        json!({ "units": self.units, "bias": self.bias.is_some(), "activation": self.activation.describe() })
+        json!({
+            "units": self.units, "bias": self.bias.is_some(), "activation": self.activation.describe(),
+            "weight_initializer": self.weight_start.describe(), "bias_initializer": self.bias_start.describe(),
+        })
     }
 
     fn build(&mut self, input: &[usize], init: &mut Init<A>) -> Result<Vec<usize>> {
@@ -186,6 +201,10 @@ impl<A: Scalar> Layer<A> for Dense<A> {
 
     fn needs(&self) -> Needs {
         self.activation.fused_needs()
+    }
+
+    fn torch_names(&self, names: &mut TorchNames) {
+        names.param("weight", "weight", TorchLayout::FirstTwoLast);
     }
 
     visit_params!(A; weight; bias);

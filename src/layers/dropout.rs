@@ -3,6 +3,7 @@ use serde_json::{Value, json};
 
 use crate::context::{Context, Mode};
 use crate::error::{Error, Result};
+use crate::io::Settings;
 use crate::kernels::elementwise;
 use crate::layer::{Layer, Needs};
 use crate::scalar::Scalar;
@@ -60,6 +61,10 @@ impl Dropout {
             ctx.rng().fill(drawn);
             elementwise::drop_mask(drawn, threshold, kept, mask);
         }
+    }
+
+    pub(super) fn from_config<A: Scalar>(settings: &Settings<'_, A>) -> Result<Self> {
+        Ok(Dropout { rate: settings.get("rate")? })
     }
 }
 

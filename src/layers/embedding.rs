@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::initializers::{Init, Initializer};
+use crate::io::Settings;
 use crate::layer::{Layer, Needs};
 use crate::param::Param;
 use crate::scalar::Scalar;
@@ -72,6 +73,11 @@ impl<A: Scalar> Embedding<A> {
             }
         }
     }
+
+    pub(super) fn from_config(settings: &Settings<'_, A>) -> Result<Self> {
+        let (vocabulary, dimension) = (settings.get("vocabulary")?, settings.get("dimension")?);
+        Ok(Embedding { vocabulary, dimension, start: settings.get("weight_initializer")?, weight: Param::new() })
+    }
 }
 
 impl<A: Scalar> Layer<A> for Embedding<A> {
@@ -82,7 +88,8 @@ impl<A: Scalar> Layer<A> for Embedding<A> {
     }
 
     fn config(&self) -> Value {
-        json!({ "vocabulary": self.vocabulary, "dimension": self.dimension })
+        let start = self.start.describe();
+        json!({ "vocabulary": self.vocabulary, "dimension": self.dimension, "weight_initializer": start })
     }
 
     fn build(&mut self, input: &[usize], init: &mut Init<A>) -> Result<Vec<usize>> {

@@ -3,7 +3,7 @@ use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::layer::{Layer, Needs};
 use crate::scalar::Scalar;
-use crate::tensor::Tensor;
+use crate::tensor::{Tensor, count};
 
 /// All axes of a sample in one: `(batch, a, b, ...)` becomes `(batch, a b ...)`, in row-major order. Copies nothing.
 ///
@@ -29,7 +29,7 @@ impl<A: Scalar> Layer<A> for Flatten {
     }
 
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>> {
-        Ok(vec![input.iter().product()])
+        Ok(vec![count("input of one sample", input)?])
     }
 
     fn forward(&self, x: &Tensor<A>, _: &mut Context<A>) -> Result<Tensor<A>> {

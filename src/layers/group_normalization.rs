@@ -40,4 +40,6 @@ impl<A: Scalar> GroupNormalization<A> {
 }
 
 group_settings!(GroupNormalization);
-thin_layer!(GroupNormalization<A>);
+thin_layer!(GroupNormalization<A>, settings => {
+    Groups::from_config(Grouping::Groups(settings.get("groups")?), settings)
+});

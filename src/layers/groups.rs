@@ -6,12 +6,13 @@ use super::{check_batch, check_features, features};
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::initializers::{Init, Initializer};
+use crate::io::{Settings, TorchLayout, TorchNames};
 use crate::kernels::elementwise::{add_assign, group_gradient, normalize};
 use crate::kernels::reduce::{add_centered_products, add_columns, add_squared_deviations};
 use crate::layer::{Layer, Needs};
 use crate::param::{Param, Visitor};
 use crate::scalar::Scalar;
-use crate::tensor::{Tensor, values, values_mut};
+use crate::tensor::{Tensor, count, values, values_mut};
 
 /// Which values share mean and variance.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -90,7 +91,7 @@ impl<A: Scalar> Groups<A> {
             return Err(Error::setting("epsilon", "a finite number above 0", self.epsilon));
         }
         let channels = features(sample)?;
-        let all = sample.iter().product();
+        let all = count("input of one sample", sample)?;
         let layout = match self.grouping {
             Grouping::Groups(groups) => Layout { channels, sample: all, groups },
             Grouping::Channels => Layout { channels, sample: all, groups: channels },
@@ -134,6 +135,15 @@ impl<A: Scalar> Groups<A> {
             channels.iter_mut().zip(gamma.values()?).for_each(|(value, &gamma)| *value *= gamma);
         }
         Ok(())
+    }
+
+    pub(super) fn from_config(grouping: Grouping, settings: &Settings<'_, A>) -> Result<Self> {
+        Ok(Groups {
+            grouping,
+            epsilon: settings.get("epsilon")?,
+            gamma: settings.get::<bool>("scale")?.then(Param::new),
+            beta: settings.get::<bool>("center")?.then(Param::new),
+        })
     }
 }
 
@@ -250,6 +260,11 @@ impl<A: Scalar> Layer<A> for Groups<A> {
 
     fn needs(&self) -> Needs {
         Needs::INPUT
+    }
+
+    fn torch_names(&self, names: &mut TorchNames) {
+        names.param("gamma", "weight", TorchLayout::Same);
+        names.param("beta", "bias", TorchLayout::Same);
     }
 
     fn visit<'a>(&'a self, visitor: &mut Visitor<'_, &'a Param<A>>) {

@@ -3,6 +3,7 @@
 use ndarray::IxDyn;
 
 use crate::error::{Error, Result};
+use crate::tensor::count;
 
 /// What the axes of a sample are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -35,6 +36,7 @@ impl Axes {
 
     /// The extents of one sample.
     pub(super) fn of_sample(self, sample: &[usize]) -> Result<Image> {
+        count("input of one sample", sample)?;
         self.read(1, sample)
             .filter(|image| !image.is_empty())
             .ok_or_else(|| Error::shape("input of one sample", format!("shape ({}) without a 0", self.names()), sample))

@@ -41,4 +41,4 @@ impl<A: Scalar> InstanceNormalization<A> {
 }
 
 group_settings!(InstanceNormalization);
-thin_layer!(InstanceNormalization<A>);
+thin_layer!(InstanceNormalization<A>, settings => Groups::from_config(Grouping::Channels, settings));

@@ -1,5 +1,8 @@
+use serde_json::{Value, json};
+
 use crate::context::Context;
 use crate::error::{Error, Result};
+use crate::io::CLOSURES;
 use crate::layer::{Layer, Needs};
 use crate::scalar::Scalar;
 use crate::tensor::{Tensor, values, values_mut};
@@ -12,6 +15,9 @@ type Backward<A> = Box<dyn Fn(&Tensor<A>, &Tensor<A>, &Tensor<A>, &mut Context<A
 ///
 /// Its [`kind`](Layer::kind) is the name that it is given. The shapes of what the closures return are checked; whether
 /// g is the derivative of f tells [`gradcheck`](crate::gradcheck()).
+///
+/// No file can hold closures: a model with such a layer cannot be saved as a whole ([`save_model`](crate::io::save_model)),
+/// only its weights.
 ///
 /// ```
 /// use layerwise::prelude::*;
@@ -96,6 +102,10 @@ impl<A: Scalar> Lambda<A> {
 impl<A: Scalar> Layer<A> for Lambda<A> {
     fn kind(&self) -> &str {
         &self.name
+    }
+
+    fn config(&self) -> Value {
+        json!({ CLOSURES: self.name })
     }
 
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>> {

@@ -34,4 +34,4 @@ impl<A: Scalar> LayerNormalization<A> {
 }
 
 group_settings!(LayerNormalization);
-thin_layer!(LayerNormalization<A>);
+thin_layer!(LayerNormalization<A>, settings => Groups::from_config(Grouping::Features, settings));

@@ -62,8 +62,40 @@ pub use window::{Padding, Size2d};
 use ndarray::IxDyn;
 
 use crate::error::{Error, Result};
+use crate::io::Registry;
 use crate::scalar::Scalar;
 use crate::tensor::Tensor;
+
+/// Tells the registry how each layer and merge is made.
+pub(crate) fn register<A: Scalar>(registry: &mut Registry<A>) {
+    for kind in Activation::KINDS {
+        registry.layer(kind, move |settings| Activation::from_config(kind, settings));
+    }
+    registry.merge("Add", |_| Ok(Add));
+    registry.layer("BatchNormalization", BatchNormalization::from_config);
+    registry.layer("ChannelsFirst", ChannelsFirst::from_config);
+    registry.layer("ChannelsLast", ChannelsLast::from_config);
+    registry.merge("Concatenate", Concatenate::from_config);
+    registry.layer("Dense", Dense::from_config);
+    registry.layer("Dropout", Dropout::from_config);
+    registry.layer("Embedding", Embedding::from_config);
+    registry.layer("Flatten", |_| Ok(Flatten));
+    registry.layer("GroupNormalization", GroupNormalization::from_config);
+    registry.layer("InstanceNormalization", InstanceNormalization::from_config);
+    registry.layer("LayerNormalization", LayerNormalization::from_config);
+    registry.layer("Permute", Permute::from_config);
+    registry.layer("PixelShuffle", PixelShuffle::from_config);
+    registry.layer("PixelUnshuffle", PixelUnshuffle::from_config);
+    registry.layer("Reshape", Reshape::from_config);
+    registry.layer("SimpleRNN", SimpleRnn::from_config);
+    registry.layer("SpatialDropout1d", SpatialDropout1d::from_config);
+    registry.layer("SpatialDropout2d", SpatialDropout2d::from_config);
+    registry.layer("UpSampling1d", UpSampling1d::from_config);
+    registry.layer("UpSampling2d", UpSampling2d::from_config);
+    conv::register(registry);
+    padding::register(registry);
+    pooling::register(registry);
+}
 
 /// The length of the last axis of a sample of the shape `input`.
 fn features(input: &[usize]) -> Result<usize> {

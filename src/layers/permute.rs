@@ -32,7 +32,7 @@ impl Permute {
     }
 }
 
-thin_layer!(Permute);
+thin_layer!(Permute, settings => settings.get("dims").map(Transposition::Given));
 
 /// Images with the channels first, as PyTorch has them, to images with the channels last, as the layers here want them:
 /// `(batch, channels, height, width)` becomes `(batch, height, width, channels)`, and `(batch, channels, time)`
@@ -61,7 +61,7 @@ impl ChannelsLast {
     }
 }
 
-thin_layer!(ChannelsLast);
+thin_layer!(ChannelsLast, _settings => Ok(Transposition::FirstToLast));
 
 /// Images with the channels last to images with the channels first: `(batch, height, width, channels)` becomes
 /// `(batch, channels, height, width)`, and `(batch, time, channels)` `(batch, channels, time)`. What
@@ -77,7 +77,7 @@ impl ChannelsFirst {
     }
 }
 
-thin_layer!(ChannelsFirst);
+thin_layer!(ChannelsFirst, _settings => Ok(Transposition::LastToFirst));
 
 /// The layer under all three: where the axes of a sample go.
 #[derive(Clone, Debug)]

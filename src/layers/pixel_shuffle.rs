@@ -4,6 +4,7 @@ use super::image::{Axes, Image};
 use super::thin::thin_layer;
 use crate::context::Context;
 use crate::error::{Error, Result};
+use crate::io::Settings;
 use crate::kernels::permute::permute;
 use crate::layer::{Layer, Needs};
 use crate::scalar::Scalar;
@@ -34,7 +35,7 @@ impl PixelShuffle {
     }
 }
 
-thin_layer!(PixelShuffle);
+thin_layer!(PixelShuffle, settings => Shuffle::from_config(true, settings));
 
 /// Pixels turned into channels, which undoes [`PixelShuffle`]: `(batch, height r, width r, channels)` becomes
 /// `(batch, height, width, channels r^2)`. No value is lost, as it would be with a stride.
@@ -56,7 +57,7 @@ impl PixelUnshuffle {
     }
 }
 
-thin_layer!(PixelUnshuffle);
+thin_layer!(PixelUnshuffle, settings => Shuffle::from_config(false, settings));
 
 /// The layer under both.
 #[derive(Clone, Copy, Debug)]
@@ -106,6 +107,10 @@ impl Shuffle {
         let mut y = ctx.tensor(&[batch, height, width, channels]);
         permute(values(x)?, &[batch, height, r, width, r, c], &[0, 1, 3, 5, 2, 4], values_mut(&mut y));
         Ok(y)
+    }
+
+    fn from_config<A: Scalar>(to_pixels: bool, settings: &Settings<'_, A>) -> Result<Self> {
+        Ok(Shuffle { factor: settings.get("factor")?, to_pixels })
     }
 }
 

@@ -4,9 +4,10 @@ use serde_json::{Value, json};
 use super::reshaped;
 use crate::context::Context;
 use crate::error::{Error, Result};
+use crate::io::Settings;
 use crate::layer::{Layer, Needs};
 use crate::scalar::Scalar;
-use crate::tensor::Tensor;
+use crate::tensor::{Tensor, count};
 
 /// The values of each sample in another shape, in row-major order: `(batch, ...)` becomes `(batch, shape...)`. Copies
 /// nothing.
@@ -38,8 +39,10 @@ impl Reshape {
             let requirement = "made of positive numbers and at most one -1";
             return Err(Error::setting("shape of Reshape", requirement, format!("{:?}", self.shape)));
         }
-        let known: usize = self.shape.iter().filter(|&&extent| extent > 0).map(|&extent| extent as usize).product();
-        let count: usize = sample.iter().product();
+        let known = self.shape.iter().filter(|&&extent| extent > 0);
+        // A product that no number holds is no sample's.
+        let known = known.fold(1_usize, |known, &extent| known.saturating_mul(extent as usize));
+        let count = count("input of one sample", sample)?;
         let fits = if inferred == 1 { count > 0 && count.is_multiple_of(known) } else { count == known };
         if !fits {
             let times = if inferred == 1 { "a multiple of " } else { "" };
@@ -52,6 +55,10 @@ impl Reshape {
             shape[axis + 1] = if extent > 0 { extent as usize } else { count / known };
         }
         Ok(shape)
+    }
+
+    pub(super) fn from_config<A: Scalar>(settings: &Settings<'_, A>) -> Result<Self> {
+        Ok(Reshape { shape: settings.get("shape")? })
     }
 }
 

@@ -6,6 +6,7 @@ use super::{Activation, check_features};
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::initializers::{Init, Initializer};
+use crate::io::{Settings, TorchLayout, TorchNames};
 use crate::kernels::elementwise::add_assign;
 use crate::kernels::gemm::{Ending, Matrix, gemm};
 use crate::kernels::reduce::add_columns;
@@ -182,6 +183,20 @@ impl<A: Scalar> SimpleRnn<A> {
         }
         Ok(())
     }
+
+    pub(super) fn from_config(settings: &Settings<'_, A>) -> Result<Self> {
+        Ok(SimpleRnn {
+            units: settings.get("units")?,
+            activation: settings.get("activation")?,
+            sequences: settings.get("return_sequences")?,
+            weight_start: settings.get("weight_initializer")?,
+            recurrent_start: settings.get("recurrent_initializer")?,
+            bias_start: settings.get("bias_initializer")?,
+            weight: Param::new(),
+            recurrent_weight: Param::new(),
+            bias: settings.get::<bool>("bias")?.then(Param::new),
+        })
+    }
 }
 
 /// Copies step t of `(batch, time, units)` to `(batch, units)`.
@@ -206,7 +221,8 @@ impl<A: Scalar> Layer<A> for SimpleRnn<A> {
     fn config(&self) -> Value {
         json!({
             "units": self.units, "activation": self.activation.describe(), "return_sequences": self.sequences,
-            "bias": self.bias.is_some(),
+            "bias": self.bias.is_some(), "weight_initializer": self.weight_start.describe(),
+            "recurrent_initializer": self.recurrent_start.describe(), "bias_initializer": self.bias_start.describe(),
         })
     }
 
@@ -311,6 +327,12 @@ impl<A: Scalar> Layer<A> for SimpleRnn<A> {
 
     fn needs(&self) -> Needs {
         Needs { input: true, output: self.sequences }
+    }
+
+    fn torch_names(&self, names: &mut TorchNames) {
+        names.param("weight", "weight_ih", TorchLayout::FirstTwoLast);
+        names.param("recurrent_weight", "weight_hh", TorchLayout::FirstTwoLast);
+        names.sum("bias", &["bias_ih", "bias_hh"]);
     }
 
     fn visit<'a>(&'a self, visitor: &mut Visitor<'_, &'a Param<A>>) {

@@ -5,6 +5,7 @@ use super::image::{Axes, Image};
 use super::thin::thin_layer;
 use crate::context::Context;
 use crate::error::Result;
+use crate::io::Settings;
 use crate::kernels::elementwise::scale_channels;
 use crate::layer::{Layer, Needs};
 use crate::scalar::Scalar;
@@ -32,7 +33,7 @@ impl SpatialDropout1d {
     }
 }
 
-thin_layer!(SpatialDropout1d);
+thin_layer!(SpatialDropout1d, settings => Spatial::from_config(Axes::Sequence, settings));
 
 /// [`Dropout`] of whole channels of an image (Tompson et al. 2015): all pixels of a channel fall together.
 ///
@@ -48,7 +49,7 @@ impl SpatialDropout2d {
     }
 }
 
-thin_layer!(SpatialDropout2d);
+thin_layer!(SpatialDropout2d, settings => Spatial::from_config(Axes::Image, settings));
 
 /// The layer under both.
 #[derive(Clone, Copy, Debug)]
@@ -67,6 +68,10 @@ impl Spatial {
             scale_channels(x, y, mask);
         }
         Ok(y)
+    }
+
+    fn from_config<A: Scalar>(axes: Axes, settings: &Settings<'_, A>) -> Result<Self> {
+        Ok(Spatial { dropout: Dropout::from_config(settings)?, axes })
     }
 }
 

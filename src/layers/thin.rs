@@ -1,8 +1,29 @@
 //! Public names for private layers that serve several.
 
-/// Makes the newtype `$name` of a layer a layer: it does what the inner one does, under its own name.
+/// Makes the newtype `$name` of a layer a layer: it does what the inner one does, under its own name. `$inner` is the
+/// inner one from its settings.
 macro_rules! thin_layer {
-    ($name:ident $(<$A:ident>)?) => {
+    (@from $name:ident, $settings:ident => $inner:expr) => {
+        impl $name {
+            pub(crate) fn from_config<A: $crate::Scalar>(
+                $settings: &$crate::io::Settings<'_, A>,
+            ) -> $crate::Result<Self> {
+                let inner: $crate::Result<_> = $inner;
+                inner.map($name)
+            }
+        }
+    };
+    (@from $name:ident<$A:ident>, $settings:ident => $inner:expr) => {
+        impl<$A: $crate::Scalar> $name<$A> {
+            pub(crate) fn from_config($settings: &$crate::io::Settings<'_, $A>) -> $crate::Result<Self> {
+                let inner: $crate::Result<_> = $inner;
+                inner.map($name)
+            }
+        }
+    };
+    ($name:ident $(<$A:ident>)?, $settings:ident => $inner:expr) => {
+        $crate::layers::thin::thin_layer!(@from $name $(<$A>)?, $settings => $inner);
+
         impl<A: $crate::Scalar> $crate::Layer<A> for $name $(<$A>)? {
             fn kind(&self) -> &str {
                 stringify!($name)
@@ -41,6 +62,10 @@ macro_rules! thin_layer {
 
             fn needs(&self) -> $crate::Needs {
                 $crate::Layer::<A>::needs(&self.0)
+            }
+
+            fn torch_names(&self, names: &mut $crate::io::TorchNames) {
+                $crate::Layer::<A>::torch_names(&self.0, names);
             }
 
             fn visit<'a>(&'a self, visitor: &mut $crate::Visitor<'_, &'a $crate::Param<A>>) {

@@ -5,6 +5,7 @@ use super::image::{Axes, Image};
 use super::thin::thin_layer;
 use crate::context::Context;
 use crate::error::{Error, Result};
+use crate::io::{Place, Setting, Settings};
 use crate::kernels::resample::{Stretch, resample, resample_back};
 use crate::layer::{Layer, Needs};
 use crate::scalar::Scalar;
@@ -20,6 +21,25 @@ pub enum Interpolation {
     Bilinear,
     /// Cubics through the four neighbours in each direction, with the coefficient -0.75 (Keys 1981), as in PyTorch.
     Bicubic,
+}
+
+impl Interpolation {
+    /// As a setting in a file.
+    fn name(self) -> &'static str {
+        match self {
+            Interpolation::Nearest => "nearest",
+            Interpolation::Bilinear => "bilinear",
+            Interpolation::Bicubic => "bicubic",
+        }
+    }
+}
+
+impl Setting for Interpolation {
+    fn read(value: &Value, place: Place<'_>) -> Result<Self> {
+        let all = [Interpolation::Nearest, Interpolation::Bilinear, Interpolation::Bicubic];
+        let named = all.into_iter().find(|interpolation| value == interpolation.name());
+        named.ok_or_else(|| place.refuse("\"nearest\", \"bilinear\" or \"bicubic\"", value))
+    }
 }
 
 /// The steps of a sequence, each several times: `(batch, time, features)` becomes `(batch, factor time, features)`.
@@ -45,7 +65,9 @@ impl UpSampling1d {
     }
 }
 
-thin_layer!(UpSampling1d);
+thin_layer!(UpSampling1d, settings => {
+    settings.get("factor").map(|factor| Resampling::new(Axes::Sequence, Target::Factors([1, factor])))
+});
 
 /// A larger image: `(batch, height, width, channels)` becomes `(batch, a height, b width, channels)` for the factors
 /// (a, b), or has the size that was asked for.
@@ -96,7 +118,7 @@ impl UpSampling2d {
     }
 }
 
-thin_layer!(UpSampling2d);
+thin_layer!(UpSampling2d, settings => Resampling::from_config(settings));
 
 /// How large the output is, `[height, width]`.
 #[derive(Clone, Copy, Debug)]
@@ -135,7 +157,9 @@ impl Resampling {
 
     fn stretches(self, image: Image) -> [Stretch; 2] {
         let [height, width] = match self.target {
-            Target::Factors([height, width]) => [image.height * height, image.width * width],
+            Target::Factors([height, width]) => {
+                [image.height.saturating_mul(height), image.width.saturating_mul(width)]
+            }
             Target::Size(size) => size,
         };
         [(image.height, height), (image.width, width)].map(|(input, output)| Stretch {
@@ -143,6 +167,16 @@ impl Resampling {
             output,
             aligned: self.aligned,
         })
+    }
+
+    /// Those of images, which have a size or factors.
+    fn from_config<A: Scalar>(settings: &Settings<'_, A>) -> Result<Self> {
+        let target = match settings.get("size")? {
+            Some(size) => Target::Size(size),
+            None => Target::Factors(settings.get("factors")?),
+        };
+        let (interpolation, aligned) = (settings.get("interpolation")?, settings.get("align_corners")?);
+        Ok(Resampling { axes: Axes::Image, target, interpolation, aligned })
     }
 }
 
@@ -157,12 +191,7 @@ impl<A: Scalar> Layer<A> for Resampling {
             (Target::Factors(factors), Axes::Image) => ("factors", factors),
             (Target::Size(size), _) => ("size", size),
         };
-        let interpolation = match self.interpolation {
-            Interpolation::Nearest => "nearest",
-            Interpolation::Bilinear => "bilinear",
-            Interpolation::Bicubic => "bicubic",
-        };
-        json!({ name: numbers, "interpolation": interpolation, "align_corners": self.aligned })
+        json!({ name: numbers, "interpolation": self.interpolation.name(), "align_corners": self.aligned })
     }
 
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>> {

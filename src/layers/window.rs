@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
+use crate::io::{Place, Setting};
 
 /// How far windows reach over the edges of an image of `(height, width)`, or of a sequence, where the width is the time.
 ///
@@ -55,6 +56,18 @@ impl Padding {
             Padding::Same => json!("same"),
             Padding::Causal => json!("causal"),
             Padding::Sides(sides) => json!(sides),
+        }
+    }
+}
+
+impl Setting for Padding {
+    fn read(value: &Value, place: Place<'_>) -> Result<Self> {
+        match value.as_str() {
+            None => Ok(Padding::Sides(Setting::read(value, place)?)),
+            Some("valid") => Ok(Padding::Valid),
+            Some("same") => Ok(Padding::Same),
+            Some("causal") => Ok(Padding::Causal),
+            Some(_) => Err(place.refuse("\"valid\", \"same\", \"causal\" or two pairs of numbers", value)),
         }
     }
 }
@@ -138,7 +151,7 @@ impl Window {
             Padding::Sides(sides) => sides[axis],
             Padding::Same => {
                 let output = input.div_ceil(self.stride);
-                let total = (output.saturating_sub(1) * self.stride + extent).saturating_sub(input);
+                let total = (output.saturating_sub(1) * self.stride).saturating_add(extent).saturating_sub(input);
                 (total / 2, total - total / 2)
             }
         };
@@ -149,7 +162,7 @@ impl Window {
         }
         let mut output = (padded - extent) / self.stride + 1;
         let reaches_over = self.ceil && !(padded - extent).is_multiple_of(self.stride);
-        if reaches_over && output * self.stride < before + input {
+        if reaches_over && output.saturating_mul(self.stride) < before.saturating_add(input) {
             output += 1;
         }
         Ok(Axis { input, window: self, before, after, output })

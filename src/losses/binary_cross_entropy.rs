@@ -1,3 +1,5 @@
+use serde_json::{Value, json};
+
 use super::elementwise::{self, Rows};
 use super::{Loss, Reduction, Samples, first_outside};
 use crate::context::Context;
@@ -112,6 +114,14 @@ impl BinaryCrossEntropy {
 impl<A: Scalar> Loss<A> for BinaryCrossEntropy {
     fn kind(&self) -> &str {
         "BinaryCrossEntropy"
+    }
+
+    fn config(&self) -> Value {
+        let weight = match &self.positive {
+            Positive::All(weight) => json!(weight),
+            Positive::Each(weights) => json!(weights),
+        };
+        json!({ "reduction": self.reduction.name(), "pos_weight": weight })
     }
 
     fn denominator(&self, output: &[usize], target: &Tensor<A>, weights: Option<&[A]>) -> Result<A> {

@@ -1,3 +1,5 @@
+use serde_json::{Value, json};
+
 use super::elementwise::{self, Rows};
 use super::{Loss, Reduction, Samples};
 use crate::context::Context;
@@ -51,6 +53,10 @@ impl MeanSquaredError {
 impl<A: Scalar> Loss<A> for MeanSquaredError {
     fn kind(&self) -> &str {
         "MeanSquaredError"
+    }
+
+    fn config(&self) -> Value {
+        json!({ "reduction": self.reduction.name() })
     }
 
     fn denominator(&self, output: &[usize], target: &Tensor<A>, weights: Option<&[A]>) -> Result<A> {

@@ -13,6 +13,8 @@ pub use softmax_cross_entropy::SoftmaxCrossEntropy;
 pub(crate) use softmax_cross_entropy::class_of;
 pub use through::Through;
 
+use serde_json::Value;
+
 use crate::context::{Context, Mode};
 use crate::error::{Error, Result};
 use crate::kernels::loss::count_outside;
@@ -29,6 +31,17 @@ pub enum Reduction {
     WeightedMean,
     /// By nothing.
     Sum,
+}
+
+impl Reduction {
+    /// The name in files.
+    fn name(self) -> &'static str {
+        match self {
+            Reduction::Mean => "mean",
+            Reduction::WeightedMean => "weighted_mean",
+            Reduction::Sum => "sum",
+        }
+    }
 }
 
 /// The part of a batch that a loss is asked about: the weights of these samples and the factor for all of them.
@@ -48,6 +61,11 @@ pub struct Samples<'a, A> {
 pub trait Loss<A: Scalar = f32>: Send + Sync {
     /// The loss's name, as errors and files name it.
     fn kind(&self) -> &str;
+
+    /// The settings, as JSON: a run goes on from a checkpoint only with the same.
+    fn config(&self) -> Value {
+        Value::Null
+    }
 
     /// By what the sum over the whole batch is divided: for a mean, the number of terms or the sum of their weights.
     /// `output` is the shape of the network's output for the whole batch.

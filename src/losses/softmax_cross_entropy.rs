@@ -1,3 +1,5 @@
+use serde_json::{Value, json};
+
 use super::elementwise::wanted;
 use super::{Loss, Reduction, Samples, check_weights, first_outside, reduce, terms_per_weight};
 use crate::context::Context;
@@ -153,6 +155,10 @@ impl Layout {
 impl<A: Scalar> Loss<A> for SoftmaxCrossEntropy {
     fn kind(&self) -> &str {
         "SoftmaxCrossEntropy"
+    }
+
+    fn config(&self) -> Value {
+        json!({ "reduction": self.reduction.name(), "class_weights": self.class_weights })
     }
 
     fn denominator(&self, output: &[usize], target: &Tensor<A>, weights: Option<&[A]>) -> Result<A> {

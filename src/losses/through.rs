@@ -1,3 +1,5 @@
+use serde_json::{Value, json};
+
 use super::{Loss, Samples};
 use crate::context::Context;
 use crate::error::{Error, Result};
@@ -43,6 +45,14 @@ impl<'m, A: Scalar> Through<'m, A> {
 impl<A: Scalar> Loss<A> for Through<'_, A> {
     fn kind(&self) -> &str {
         "Through"
+    }
+
+    fn config(&self) -> Value {
+        let part = |kind: &str, config: Value| json!({ "kind": kind, "config": config });
+        json!({
+            "model": part(self.model.kind(), self.model.config()),
+            "loss": part(self.loss.kind(), self.loss.config()),
+        })
     }
 
     fn denominator(&self, output: &[usize], target: &Tensor<A>, weights: Option<&[A]>) -> Result<A> {

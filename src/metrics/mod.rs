@@ -34,7 +34,8 @@ pub trait Metric<A: Scalar = f32>: Send {
     /// Forgets everything.
     fn reset(&mut self);
 
-    /// What was gathered, as plain numbers, to be sent to another metric of the same kind and settings.
+    /// What was gathered, as plain numbers, to be sent to another metric of the same kind and settings. One that has
+    /// gathered nothing and [merges](Self::merge) it goes on as this one would: checkpoints are made of it.
     fn state(&self) -> Vec<f64>;
 
     /// Takes in what another one gathered: the result is that over both.

@@ -12,10 +12,24 @@ use std::fmt::Display;
 
 use crate::context::Context;
 use crate::error::{Error, Result};
+use crate::io::Registry;
 use crate::layer::Layer;
 use crate::param::{Param, Visitor};
 use crate::scalar::Scalar;
-use crate::tensor::Tensor;
+use crate::tensor::{Tensor, count};
+
+/// Tells the registry how the containers are made.
+pub(crate) fn register<A: Scalar>(registry: &mut Registry<A>) {
+    registry.layer("Graph", Graph::from_config);
+    registry.layer("Residual", Residual::from_config);
+    registry.layer("Sequential", Sequential::from_config);
+}
+
+/// A child's output shape, which some array must be able to have, with its place added to an error.
+fn child_shape(shape: Result<Vec<usize>>, name: impl Display, kind: &str) -> Result<Vec<usize>> {
+    let checked = shape.and_then(|shape| count("output of one sample", &shape).map(|_| shape));
+    checked.map_err(|error| error.in_layer(name, kind))
+}
 
 /// A child's forward, with its place added to an error.
 fn child_forward<A: Scalar>(

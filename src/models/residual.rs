@@ -1,9 +1,10 @@
 use serde_json::{Value, json};
 
-use super::{child_backward, child_forward};
+use super::{child_backward, child_forward, child_shape};
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::initializers::Init;
+use crate::io::{Settings, TorchNames, describe_layer};
 use crate::layer::{Layer, Needs};
 use crate::param::{Param, Visitor};
 use crate::scalar::Scalar;
@@ -25,12 +26,13 @@ use crate::tensor::Tensor;
 pub struct Residual<A: Scalar = f32> {
     body: Box<dyn Layer<A>>,
     projection: Option<Box<dyn Layer<A>>>,
+    built_for: Option<Vec<usize>>,
 }
 
 impl<A: Scalar> Residual<A> {
     /// With the input itself added to the body's output.
     pub fn new(body: impl Layer<A> + 'static) -> Self {
-        Residual { body: Box::new(body), projection: None }
+        Residual { body: Box::new(body), projection: None, built_for: None }
     }
 
     /// With the projection's output added instead.
@@ -51,9 +53,14 @@ impl<A: Scalar> Residual<A> {
 
     fn shortcut_shape(&self, input: &[usize]) -> Result<Vec<usize>> {
         match &self.projection {
-            Some(layer) => layer.output_shape(input).map_err(|error| error.in_layer("projection", layer.kind())),
+            Some(layer) => child_shape(layer.output_shape(input), "projection", layer.kind()),
             None => Ok(input.to_vec()),
         }
+    }
+
+    pub(super) fn from_config(settings: &Settings<'_, A>) -> Result<Self> {
+        let (body, projection) = (settings.layer("body")?, settings.optional_layer("projection")?);
+        Ok(Residual { body, projection, built_for: None })
     }
 }
 
@@ -63,20 +70,21 @@ impl<A: Scalar> Layer<A> for Residual<A> {
     }
 
     fn config(&self) -> Value {
-        let child = |layer: &dyn Layer<A>| json!({ "kind": layer.kind(), "config": layer.config() });
-        json!({ "body": child(&*self.body), "projection": self.projection.as_deref().map(child) })
+        json!({ "body": describe_layer(&*self.body), "projection": self.projection.as_deref().map(describe_layer) })
     }
 
     fn build(&mut self, input: &[usize], init: &mut Init<A>) -> Result<Vec<usize>> {
-        let body = self.body.build(input, init).map_err(|error| error.in_layer("body", self.body.kind()))?;
+        let body = child_shape(self.body.build(input, init), "body", self.body.kind())?;
         if let Some(layer) = &mut self.projection {
             layer.build(input, init).map_err(|error| error.in_layer("projection", layer.kind()))?;
         }
-        self.joined(body, &self.shortcut_shape(input)?)
+        let output = self.joined(body, &self.shortcut_shape(input)?)?;
+        self.built_for = Some(input.to_vec());
+        Ok(output)
     }
 
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>> {
-        let body = self.body.output_shape(input).map_err(|error| error.in_layer("body", self.body.kind()))?;
+        let body = child_shape(self.body.output_shape(input), "body", self.body.kind())?;
         self.joined(body, &self.shortcut_shape(input)?)
     }
 
@@ -141,6 +149,13 @@ impl<A: Scalar> Layer<A> for Residual<A> {
         self.body.couples_samples() || self.projection.as_ref().is_some_and(|layer| layer.couples_samples())
     }
 
+    fn torch_names(&self, names: &mut TorchNames) {
+        names.scope("body", |names| self.body.torch_names(names));
+        if let Some(layer) = &self.projection {
+            names.scope("projection", |names| layer.torch_names(names));
+        }
+    }
+
     fn visit<'a>(&'a self, visitor: &mut Visitor<'_, &'a Param<A>>) {
         visitor.scope("body", |visitor| self.body.visit(visitor));
         if let Some(layer) = &self.projection {
@@ -153,6 +168,10 @@ impl<A: Scalar> Layer<A> for Residual<A> {
         if let Some(layer) = &mut self.projection {
             visitor.scope("projection", |visitor| layer.visit_mut(visitor));
         }
+    }
+
+    fn built_for(&self) -> Option<Vec<Vec<usize>>> {
+        self.built_for.clone().map(|input| vec![input])
     }
 
     fn summarize(&self, inputs: &[Vec<usize>], summary: &mut Summary) -> Result<()> {

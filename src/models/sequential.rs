@@ -1,9 +1,10 @@
 use serde_json::{Value, json};
 
-use super::{child_backward, child_forward, learns};
+use super::{child_backward, child_forward, child_shape, learns};
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::initializers::Init;
+use crate::io::{Settings, TorchNames, describe_layer};
 use crate::layer::{Layer, Needs};
 use crate::param::{Param, Visitor};
 use crate::scalar::Scalar;
@@ -27,6 +28,7 @@ use crate::tensor::Tensor;
 /// ```
 pub struct Sequential<A: Scalar = f32> {
     layers: Vec<Box<dyn Layer<A>>>,
+    built_for: Option<Vec<usize>>,
 }
 
 impl Sequential {
@@ -40,7 +42,7 @@ impl Sequential {
 impl<A: Scalar> Sequential<A> {
     /// An empty one, for layers of any number type.
     pub fn of() -> Self {
-        Sequential { layers: Vec::new() }
+        Sequential { layers: Vec::new(), built_for: None }
     }
 
     /// Adds a layer at the end.
@@ -70,6 +72,10 @@ impl<A: Scalar> Sequential<A> {
     fn keeps(&self, at: usize) -> bool {
         self.layers[at].needs().output || self.layers[at + 1].needs().input
     }
+
+    pub(super) fn from_config(settings: &Settings<'_, A>) -> Result<Self> {
+        Ok(Sequential { layers: settings.layers("layers")?, built_for: None })
+    }
 }
 
 impl<A: Scalar> Layer<A> for Sequential<A> {
@@ -78,22 +84,22 @@ impl<A: Scalar> Layer<A> for Sequential<A> {
     }
 
     fn config(&self) -> Value {
-        let layers = self.layers.iter().map(|layer| json!({ "kind": layer.kind(), "config": layer.config() }));
-        json!({ "layers": layers.collect::<Vec<_>>() })
+        json!({ "layers": self.layers.iter().map(|layer| describe_layer(&**layer)).collect::<Vec<_>>() })
     }
 
     fn build(&mut self, input: &[usize], init: &mut Init<A>) -> Result<Vec<usize>> {
         let mut shape = input.to_vec();
         for (number, layer) in self.layers.iter_mut().enumerate() {
-            shape = layer.build(&shape, init).map_err(|error| error.in_layer(number, layer.kind()))?;
+            shape = child_shape(layer.build(&shape, init), number, layer.kind())?;
         }
+        self.built_for = Some(input.to_vec());
         Ok(shape)
     }
 
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>> {
         let mut shape = input.to_vec();
         for (number, layer) in self.layers.iter().enumerate() {
-            shape = layer.output_shape(&shape).map_err(|error| error.in_layer(number, layer.kind()))?;
+            shape = child_shape(layer.output_shape(&shape), number, layer.kind())?;
         }
         Ok(shape)
     }
@@ -163,6 +169,12 @@ impl<A: Scalar> Layer<A> for Sequential<A> {
         self.layers.iter().any(|layer| layer.couples_samples())
     }
 
+    fn torch_names(&self, names: &mut TorchNames) {
+        for (number, layer) in self.layers.iter().enumerate() {
+            names.scope(number, |names| layer.torch_names(names));
+        }
+    }
+
     fn visit<'a>(&'a self, visitor: &mut Visitor<'_, &'a Param<A>>) {
         for (number, layer) in self.layers.iter().enumerate() {
             visitor.scope(number, |visitor| layer.visit(visitor));
@@ -173,6 +185,10 @@ impl<A: Scalar> Layer<A> for Sequential<A> {
         for (number, layer) in self.layers.iter_mut().enumerate() {
             visitor.scope(number, |visitor| layer.visit_mut(visitor));
         }
+    }
+
+    fn built_for(&self) -> Option<Vec<Vec<usize>>> {
+        self.built_for.clone().map(|input| vec![input])
     }
 
     fn summarize(&self, inputs: &[Vec<usize>], summary: &mut Summary) -> Result<()> {

@@ -12,8 +12,8 @@ use crate::scalar::Scalar;
 /// A mean over batches that is the mean over their terms.
 #[derive(Clone, Default)]
 pub(super) struct Mean {
-    sum: f64,
-    terms: f64,
+    pub(super) sum: f64,
+    pub(super) terms: f64,
 }
 
 impl Mean {
@@ -38,7 +38,7 @@ impl<A: Scalar> Trainer<A> {
             let predictions = !self.metrics.is_empty();
             let task =
                 Task { model, targets, batch, purpose: Purpose::Evaluate, predictions, micro_batch: self.micro_batch };
-            let plan = task.plan(self.shards, self.threads);
+            let plan = task.plan(self.shards, self.shards_of_work(), self.threads);
             self.pass.run(task, plan, &mut self.workers)?;
             self.gather(plan.shards, rows.len(), &mut means)?;
         }

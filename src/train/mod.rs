@@ -1,13 +1,17 @@
 //! Training, evaluating and watching.
 
 pub mod callbacks;
+mod checkpoint;
 mod engine;
 mod evaluate;
 mod feed;
 mod fit;
 mod history;
+mod json;
 mod pass;
 mod predict;
+mod rate;
+mod settings;
 mod shard;
 mod shared_sum;
 mod step;
@@ -15,6 +19,6 @@ mod task;
 mod trainer;
 mod workers;
 
-pub use callbacks::{Callback, Event, Progress};
+pub use callbacks::{Callback, CallbackState, Event, Progress};
 pub use history::{Epoch, History, Report};
 pub use trainer::Trainer;

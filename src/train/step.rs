@@ -32,6 +32,7 @@ impl<A: Scalar> Trainer<A> {
         }
         let binding = self.engine.bind(model);
         self.pass.bind(binding);
+        self.sample_shapes = data.sample_shapes();
         if self.engine.step() == 0 {
             self.epochs_done = 0;
         }
@@ -59,7 +60,7 @@ impl<A: Scalar> Trainer<A> {
         let targets = Targets { losses: &self.losses, instead };
         let purpose = self.training();
         let task = Task { model, targets, batch, purpose, predictions, micro_batch: self.micro_batch };
-        let plan = task.plan(self.shards, self.threads);
+        let plan = task.plan(self.shards, self.shards_of_work(), self.threads);
         let loss = self.pass.run(task, plan, &mut self.workers)?.as_f64();
         if !loss.is_finite() {
             return Err(Error::NonFinite { what: "loss".into(), step: self.engine.step() + 1, value: loss });
@@ -68,6 +69,12 @@ impl<A: Scalar> Trainer<A> {
         let plan = Plan { threads: plan.threads.min(self.threads), ..plan };
         self.pass.update(model, &mut self.engine, plan, &mut self.workers)?;
         Ok(Stepped { loss, shards: plan.shards })
+    }
+
+    /// In how many shards a batch is cut that is worth it, where the user has not fixed it: one for each thread, or as
+    /// on the machine on which the training began.
+    pub(super) fn shards_of_work(&self) -> usize {
+        self.begun_with.unwrap_or(self.threads)
     }
 
     /// What the next step is for.

@@ -41,14 +41,15 @@ impl<A: Scalar> Task<'_, A> {
         self.model.couples_samples() || self.targets.couple_samples()
     }
 
-    /// In how many shards to cut the batch and how many threads to use, where `shards` is what the user fixed. The
-    /// number of shards must not depend on what the machine is busy with.
-    pub(super) fn plan(&self, shards: Option<usize>, threads: usize) -> Plan {
+    /// In how many shards to cut the batch and how many threads to use, where `shards` is what the user fixed and
+    /// `of_work` is for batches that are worth it where he did not. The number of shards must not depend on what the
+    /// machine is busy with.
+    pub(super) fn plan(&self, shards: Option<usize>, of_work: usize, threads: usize) -> Plan {
         let rows = self.batch.len();
         let sample = &self.batch.data.inputs()[0].shape()[1..];
         let operations = operations(self.model, sample, self.batch.len());
         let worth_it = is_worth_a_fork(self.purpose.operations() * operations);
-        let automatic = if worth_it { threads } else { 1 };
+        let automatic = if worth_it { of_work } else { 1 };
         let shards = shards.unwrap_or(automatic).min(rows);
         let threads = match (self.couples_samples(), worth_it) {
             (true, _) => shards,

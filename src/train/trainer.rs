@@ -3,6 +3,7 @@ use std::sync::Mutex;
 use ndarray::{ArrayBase, Data, Dimension};
 
 use super::callbacks::{Callback, Progress};
+use super::checkpoint::{Loaded, Position};
 use super::engine::Engine;
 use super::history::{History, Report};
 use super::pass::Pass;
@@ -20,7 +21,7 @@ use crate::scalar::{Element, Scalar};
 use crate::tensor::Tensor;
 
 /// More threads or shards than this are a slip of the finger, and the system may refuse them.
-const MOST_THREADS: usize = 4096;
+pub(super) const MOST_THREADS: usize = 4096;
 
 /// Where the samples come from that a run is validated on after each epoch.
 pub(super) enum Validation<A: Scalar> {
@@ -68,6 +69,14 @@ pub struct Trainer<A: Scalar = f32> {
     pub(super) micro_batch: Option<usize>,
     pub(super) progress: Progress,
     pub(super) epochs_done: u64,
+    /// The shards of a batch that is worth it, on the machine on which the training that was loaded had begun.
+    pub(super) begun_with: Option<usize>,
+    /// For what the model was built.
+    pub(super) sample_shapes: Vec<Vec<usize>>,
+    /// The run that goes on with the next `fit`.
+    pub(super) loaded: Option<Loaded<A>>,
+    /// Where the last run ended.
+    pub(super) ended: Option<Position<A>>,
     pub(super) engine: Engine<A>,
     pub(super) pass: Pass<A>,
     pub(super) workers: Workers,
@@ -101,6 +110,10 @@ impl<A: Scalar> Trainer<A> {
             micro_batch: None,
             progress: Progress::Auto,
             epochs_done: 0,
+            begun_with: None,
+            sample_shapes: Vec::new(),
+            loaded: None,
+            ended: None,
             engine: Engine::new(Box::new(optimizer)),
             pass: Pass::new(),
             workers: Workers::new(),
@@ -179,7 +192,7 @@ impl<A: Scalar> Trainer<A> {
         Ok(self)
     }
 
-    /// How often a run goes over the samples.
+    /// How often a run goes over the samples, the epochs before a checkpoint that it goes on from included.
     #[must_use]
     pub fn epochs(mut self, epochs: usize) -> Self {
         self.epochs = epochs;
@@ -270,11 +283,13 @@ impl<A: Scalar> Trainer<A> {
 
     /// One training step on a batch: for one's own loops. Gives the loss before the step.
     ///
-    /// After the first few steps on batches of one shape nothing is allocated any more.
+    /// After the first few steps on batches of one shape nothing is allocated any more. A run that was loaded from a
+    /// checkpoint does not go on after it: the next [`fit`](Self::fit) is a new one.
     ///
     /// # Errors
     /// As for [`fit`](Self::fit). No weight has changed then.
     pub fn step(&mut self, model: &mut dyn Layer<A>, batch: &Dataset<A>) -> Result<f64> {
+        (self.loaded, self.ended) = (None, None);
         self.prepare(model, batch)?;
         self.train_on(model, Batch { data: batch, rows: Rows::All }, None, false).map(|stepped| stepped.loss)
     }
@@ -288,6 +303,7 @@ impl<A: Scalar> Trainer<A> {
         if self.losses.len() != 1 {
             return Err(Error::length("outputs of a network whose step has a loss of its own", 1, self.losses.len()));
         }
+        (self.loaded, self.ended) = (None, None);
         self.prepare(model, batch)?;
         self.train_on(model, Batch { data: batch, rows: Rows::All }, Some(loss), false).map(|stepped| stepped.loss)
     }

@@ -1,5 +1,7 @@
 use std::sync::Arc;
 
+use serde_json::{Value, json};
+
 use super::Augment;
 use super::batch::{Draw, ImageBatch, Preparer, image_shape};
 use crate::data::Dataset;
@@ -78,6 +80,11 @@ impl<A: Scalar> Augmentations<A> {
         Ok(augmented)
     }
 
+    /// Kind and settings of each.
+    pub(crate) fn settings(&self) -> Value {
+        self.list.iter().map(|one| json!({ "kind": one.kind(), "config": one.config() })).collect()
+    }
+
     /// Refuses what cannot be applied to a data set.
     pub(crate) fn check_data(&self, data: &Dataset<A>) -> Result<()> {
         if self.is_empty() { Ok(()) } else { self.check(image_shape(data)?) }
@@ -87,6 +94,10 @@ impl<A: Scalar> Augmentations<A> {
 impl<A: Scalar> Augment<A> for Augmentations<A> {
     fn kind(&self) -> &str {
         "Augmentations"
+    }
+
+    fn config(&self) -> Value {
+        self.settings()
     }
 
     fn check(&self, image: [usize; 3]) -> Result<()> {

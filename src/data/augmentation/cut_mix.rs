@@ -1,4 +1,5 @@
 use ndarray_rand::rand_distr::Distribution;
+use serde_json::{Value, json};
 
 use super::mix_up::shares;
 use super::patch::Patch;
@@ -40,6 +41,10 @@ impl CutMix {
 impl<A: Scalar> Augment<A> for CutMix {
     fn kind(&self) -> &str {
         "CutMix"
+    }
+
+    fn config(&self) -> Value {
+        json!({ "classes": self.classes, "alpha": self.alpha })
     }
 
     fn check(&self, _: [usize; 3]) -> Result<()> {

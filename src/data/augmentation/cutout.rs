@@ -1,5 +1,6 @@
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
+use serde_json::{Value, json};
 
 use super::patch::Patch;
 use super::{Augment, Image, check_probability};
@@ -46,6 +47,10 @@ impl Cutout {
 impl<A: Scalar> Augment<A> for Cutout {
     fn kind(&self) -> &str {
         "Cutout"
+    }
+
+    fn config(&self) -> Value {
+        json!({ "size": self.size, "value": self.value, "probability": self.probability })
     }
 
     fn check(&self, [height, width, _]: [usize; 3]) -> Result<()> {

@@ -1,5 +1,6 @@
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
+use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
 
@@ -25,6 +26,10 @@ impl From<(f64, f64)> for Factor {
 }
 
 impl Factor {
+    pub(super) fn config(self) -> Value {
+        json!([self.low, self.high])
+    }
+
     pub(super) fn check(self, name: &str) -> Result<()> {
         if -1.0 <= self.low && self.low <= self.high && self.high <= 1.0 {
             return Ok(());

@@ -1,4 +1,5 @@
 use ndarray_rand::rand_distr::{Beta, Distribution};
+use serde_json::{Value, json};
 
 use super::{Augment, ImageBatch};
 use crate::error::{Error, Result};
@@ -39,6 +40,10 @@ impl MixUp {
 impl<A: Scalar> Augment<A> for MixUp {
     fn kind(&self) -> &str {
         "MixUp"
+    }
+
+    fn config(&self) -> Value {
+        json!({ "classes": self.classes, "alpha": self.alpha })
     }
 
     fn check(&self, _: [usize; 3]) -> Result<()> {

@@ -40,6 +40,7 @@ pub use random_zoom::RandomZoom;
 pub use warp::Fill;
 
 use rand_chacha::ChaCha8Rng;
+use serde_json::Value;
 
 use crate::error::{Error, Result};
 use crate::scalar::Scalar;
@@ -70,8 +71,13 @@ use crate::scalar::Scalar;
 /// let trainer = Trainer::new(SoftmaxCrossEntropy::new(), Adam::new(1e-3)).augment(RandomBrightness);
 /// ```
 pub trait Augment<A: Scalar = f32>: Send + Sync {
-    /// The augmentation's name, as errors have it.
+    /// The augmentation's name, as errors and files have it.
     fn kind(&self) -> &str;
+
+    /// The settings, as JSON: a run goes on from a checkpoint only with the same.
+    fn config(&self) -> Value {
+        Value::Null
+    }
 
     /// Refuses settings that cannot work, and images `[height, width, channels]` that cannot be changed so.
     ///

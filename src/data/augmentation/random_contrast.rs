@@ -1,4 +1,5 @@
 use rand_chacha::ChaCha8Rng;
+use serde_json::{Value, json};
 
 use super::{Augment, Factor, Image};
 use crate::error::{Error, Result};
@@ -36,6 +37,10 @@ impl RandomContrast {
 impl<A: Scalar> Augment<A> for RandomContrast {
     fn kind(&self) -> &str {
         "RandomContrast"
+    }
+
+    fn config(&self) -> Value {
+        json!({ "factor": self.factor.config(), "range": self.range })
     }
 
     fn check(&self, _: [usize; 3]) -> Result<()> {

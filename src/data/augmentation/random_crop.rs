@@ -1,5 +1,6 @@
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
+use serde_json::{Value, json};
 
 use super::{Augment, Fill, Image};
 use crate::error::{Error, Result};
@@ -38,6 +39,10 @@ impl RandomCrop {
 impl<A: Scalar> Augment<A> for RandomCrop {
     fn kind(&self) -> &str {
         "RandomCrop"
+    }
+
+    fn config(&self) -> Value {
+        json!({ "padding": self.padding, "fill": self.fill.config() })
     }
 
     fn check(&self, [height, width, _]: [usize; 3]) -> Result<()> {

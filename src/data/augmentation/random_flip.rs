@@ -1,5 +1,6 @@
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
+use serde_json::{Value, json};
 
 use super::{Augment, Image};
 use crate::scalar::Scalar;
@@ -36,6 +37,10 @@ impl RandomFlip {
 impl<A: Scalar> Augment<A> for RandomFlip {
     fn kind(&self) -> &str {
         "RandomFlip"
+    }
+
+    fn config(&self) -> Value {
+        json!({ "horizontal": self.horizontal, "vertical": self.vertical })
     }
 
     fn image(&self, image: &mut Image<'_, A>, rng: &mut ChaCha8Rng) {

@@ -1,3 +1,5 @@
+use serde_json::{Value, json};
+
 use std::f64::consts::TAU;
 
 use rand_chacha::ChaCha8Rng;
@@ -39,6 +41,10 @@ impl RandomRotation {
 impl<A: Scalar> Augment<A> for RandomRotation {
     fn kind(&self) -> &str {
         "RandomRotation"
+    }
+
+    fn config(&self) -> Value {
+        json!({ "factor": self.factor.config(), "fill": self.fill.config() })
     }
 
     fn check(&self, _: [usize; 3]) -> Result<()> {

@@ -1,4 +1,5 @@
 use rand_chacha::ChaCha8Rng;
+use serde_json::{Value, json};
 
 use super::warp::{Affine, warp};
 use super::{Augment, Factor, Fill, Image};
@@ -39,6 +40,10 @@ impl RandomTranslation {
 impl<A: Scalar> Augment<A> for RandomTranslation {
     fn kind(&self) -> &str {
         "RandomTranslation"
+    }
+
+    fn config(&self) -> Value {
+        json!({ "height": self.height.config(), "width": self.width.config(), "fill": self.fill.config() })
     }
 
     fn check(&self, _: [usize; 3]) -> Result<()> {

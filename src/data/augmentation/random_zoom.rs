@@ -1,4 +1,5 @@
 use rand_chacha::ChaCha8Rng;
+use serde_json::{Value, json};
 
 use super::warp::{Affine, warp};
 use super::{Augment, Factor, Fill, Image};
@@ -46,6 +47,10 @@ impl RandomZoom {
 impl<A: Scalar> Augment<A> for RandomZoom {
     fn kind(&self) -> &str {
         "RandomZoom"
+    }
+
+    fn config(&self) -> Value {
+        json!({ "height": self.height.config(), "width": self.width.map(Factor::config), "fill": self.fill.config() })
     }
 
     fn check(&self, _: [usize; 3]) -> Result<()> {

@@ -1,5 +1,7 @@
 //! An image drawn anew through an affine map of its places: what shift, rotation and zoom have in common.
 
+use serde_json::{Value, json};
+
 use super::Image;
 use crate::error::{Error, Result};
 use crate::scalar::Scalar;
@@ -16,6 +18,14 @@ pub enum Fill {
 }
 
 impl Fill {
+    pub(super) fn config(self) -> Value {
+        match self {
+            Fill::Constant(value) => json!({ "constant": value }),
+            Fill::Nearest => json!("nearest"),
+            Fill::Reflect => json!("reflect"),
+        }
+    }
+
     pub(super) fn check(self) -> Result<()> {
         match self {
             Fill::Constant(value) if !value.is_finite() => Err(Error::setting("fill", "a finite number", value)),

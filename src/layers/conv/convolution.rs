@@ -7,6 +7,7 @@ use super::{
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::initializers::{Init, Initializer};
+use crate::io::{Settings, TorchLayout, TorchNames};
 use crate::kernels::conv::{Geometry, forward, input_gradient, weight_gradient};
 use crate::kernels::gemm::Ending;
 use crate::kernels::reduce::add_columns;
@@ -120,6 +121,19 @@ impl<A: Scalar, const AXES: usize> Convolution<A, AXES> {
         check_channels(built, channels, sample)?;
         Ok(geometry(self.windows.over(sides, sample)?, channels, self.filters, self.groups))
     }
+
+    pub(super) fn from_config(settings: &Settings<'_, A>) -> Result<Self> {
+        Ok(Convolution {
+            filters: settings.get("filters")?,
+            windows: Windows::from_config::<A, AXES>(settings)?,
+            groups: settings.get("groups")?,
+            activation: settings.get("activation")?,
+            weight_start: settings.get("weight_initializer")?,
+            bias_start: settings.get("bias_initializer")?,
+            weight: Param::new(),
+            bias: settings.get::<bool>("bias")?.then(Param::new),
+        })
+    }
 }
 
 impl<A: Scalar, const AXES: usize> Layer<A> for Convolution<A, AXES> {
@@ -133,6 +147,8 @@ impl<A: Scalar, const AXES: usize> Layer<A> for Convolution<A, AXES> {
         config.insert("groups".into(), json!(self.groups));
         config.insert("bias".into(), json!(self.bias.is_some()));
         config.insert("activation".into(), self.activation.describe());
+        config.insert("weight_initializer".into(), self.weight_start.describe());
+        config.insert("bias_initializer".into(), self.bias_start.describe());
         Value::Object(config)
     }
 
@@ -195,6 +211,10 @@ impl<A: Scalar, const AXES: usize> Layer<A> for Convolution<A, AXES> {
 
     fn needs(&self) -> Needs {
         self.activation.fused_needs()
+    }
+
+    fn torch_names(&self, names: &mut TorchNames) {
+        names.param("weight", "weight", TorchLayout::FirstTwoLast);
     }
 
     visit_params!(A; weight; bias);

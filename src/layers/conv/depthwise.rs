@@ -7,6 +7,7 @@ use super::{
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::initializers::{Init, Initializer};
+use crate::io::{Settings, TorchLayout, TorchNames};
 use crate::kernels::conv::{Geometry, depthwise, depthwise_input_gradient, depthwise_weight_gradient};
 use crate::kernels::reduce::add_columns;
 use crate::layer::{Layer, Needs};
@@ -98,7 +99,23 @@ impl<A: Scalar, const AXES: usize> DepthwiseConvolution<A, AXES> {
         let (sides, channels) = sides::<AXES>(sample)?;
         let built = self.weight.get().ok().map(|weight| weight.shape()[AXES]);
         check_channels(built, channels, sample)?;
-        Ok(geometry(self.windows.over(sides, sample)?, channels, channels * self.multiplier, channels))
+        let Some(filters) = channels.checked_mul(self.multiplier) else {
+            let requirement = format!("so small that {channels} channels times it are a number");
+            return Err(Error::setting("multiplier", requirement, self.multiplier));
+        };
+        Ok(geometry(self.windows.over(sides, sample)?, channels, filters, channels))
+    }
+
+    pub(super) fn from_config(settings: &Settings<'_, A>) -> Result<Self> {
+        Ok(DepthwiseConvolution {
+            multiplier: settings.get("multiplier")?,
+            windows: Windows::from_config::<A, AXES>(settings)?,
+            activation: settings.get("activation")?,
+            weight_start: settings.get("weight_initializer")?,
+            bias_start: settings.get("bias_initializer")?,
+            weight: Param::new(),
+            bias: settings.get::<bool>("bias")?.then(Param::new),
+        })
     }
 }
 
@@ -112,6 +129,8 @@ impl<A: Scalar, const AXES: usize> Layer<A> for DepthwiseConvolution<A, AXES> {
         config.insert("multiplier".into(), json!(self.multiplier));
         config.insert("bias".into(), json!(self.bias.is_some()));
         config.insert("activation".into(), self.activation.describe());
+        config.insert("weight_initializer".into(), self.weight_start.describe());
+        config.insert("bias_initializer".into(), self.bias_start.describe());
         Value::Object(config)
     }
 
@@ -171,6 +190,10 @@ impl<A: Scalar, const AXES: usize> Layer<A> for DepthwiseConvolution<A, AXES> {
 
     fn needs(&self) -> Needs {
         self.activation.fused_needs()
+    }
+
+    fn torch_names(&self, names: &mut TorchNames) {
+        names.param("weight", "weight", TorchLayout::Depthwise);
     }
 
     visit_params!(A; weight; bias);

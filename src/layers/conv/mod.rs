@@ -16,7 +16,22 @@ use serde_json::{Map, Value, json};
 use super::image::{Axes, Image};
 use super::window::{Axis, Padding, Window};
 use crate::error::{Error, Result};
+use crate::io::{Registry, Settings};
 use crate::kernels::conv::{Extent, Geometry};
+use crate::scalar::Scalar;
+use crate::tensor::count;
+
+/// Tells the registry how the members of the family are made.
+pub(super) fn register<A: Scalar>(registry: &mut Registry<A>) {
+    registry.layer("Conv1d", Conv1d::from_config);
+    registry.layer("Conv2d", Conv2d::from_config);
+    registry.layer("ConvTranspose1d", ConvTranspose1d::from_config);
+    registry.layer("ConvTranspose2d", ConvTranspose2d::from_config);
+    registry.layer("DepthwiseConv1d", DepthwiseConv1d::from_config);
+    registry.layer("DepthwiseConv2d", DepthwiseConv2d::from_config);
+    registry.layer("SeparableConv1d", SeparableConv1d::from_config);
+    registry.layer("SeparableConv2d", SeparableConv2d::from_config);
+}
 
 /// One number for each axis of a window: `usize` for the same along all of them, `(height, width)` for images.
 pub trait Extents<const AXES: usize> {
@@ -67,6 +82,9 @@ impl Windows {
             if values.contains(&0) {
                 return Err(Error::setting(name, "at least 1", format!("{:?}", &values[2 - axes..])));
             }
+        }
+        for axis in 2 - axes..2 {
+            self.window(axis).check("kernel")?;
         }
         match self.padding {
             Padding::Causal if axes == 2 => {
@@ -119,6 +137,13 @@ impl Windows {
         Error::shape("input of one sample", expected, sample)
     }
 
+    /// Back from [`describe`](Self::describe).
+    fn from_config<A: Scalar, const AXES: usize>(settings: &Settings<'_, A>) -> Result<Self> {
+        let of = |name| settings.get(name).map(|values| along::<AXES>(values, 1));
+        let (kernel, stride, dilation) = (of("kernel_size")?, of("stride")?, of("dilation")?);
+        Ok(Windows { kernel, stride, dilation, padding: settings.get("padding")? })
+    }
+
     /// The settings as JSON, each axis by itself.
     fn describe(&self, axes: usize) -> Map<String, Value> {
         let of = |values: [usize; 2]| json!(values[2 - axes..]);
@@ -131,6 +156,13 @@ impl Windows {
     }
 }
 
+/// Height and width of what is given for each axis; a sequence has the height `flat`.
+fn along<const AXES: usize>(values: [usize; AXES], flat: usize) -> [usize; 2] {
+    let mut both = [flat; 2];
+    both[2 - AXES..].copy_from_slice(&values);
+    both
+}
+
 /// What the kernels are told of an axis.
 fn extent(axis: Axis) -> Extent {
     let Window { size, stride, dilation, .. } = axis.window;
@@ -140,6 +172,7 @@ fn extent(axis: Axis) -> Extent {
 /// Height, width and channels of a sample: `(height, width, channels)`, or `(time, features)` of a sequence.
 fn sides<const AXES: usize>(sample: &[usize]) -> Result<([usize; 2], usize)> {
     let axes = Axes::along(AXES);
+    count("input of one sample", sample)?;
     let refused = |expected: &str| Error::shape("input of one sample", expected, sample);
     match axes.read(1, sample) {
         None => Err(refused(&format!("shape ({})", axes.names()))),

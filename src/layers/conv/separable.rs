@@ -4,6 +4,7 @@ use super::{Convolution, DepthwiseConvolution, Padding};
 use crate::context::Context;
 use crate::error::Result;
 use crate::initializers::{Init, Initializer};
+use crate::io::{Settings, TorchNames};
 use crate::layer::{Layer, Needs};
 use crate::layers::Activation;
 use crate::param::{Param, Visitor};
@@ -119,6 +120,15 @@ where
     }
 }
 
+impl<A: Scalar, const AXES: usize> SeparableConvolution<A, AXES> {
+    pub(super) fn from_config(settings: &Settings<'_, A>) -> Result<Self> {
+        Ok(SeparableConvolution {
+            depthwise: settings.inside("depthwise", DepthwiseConvolution::from_config)?,
+            pointwise: settings.inside("pointwise", Convolution::from_config)?,
+        })
+    }
+}
+
 impl<A: Scalar, const AXES: usize> Layer<A> for SeparableConvolution<A, AXES> {
     fn kind(&self) -> &str {
         if AXES == 1 { "SeparableConv1d" } else { "SeparableConv2d" }
@@ -166,6 +176,11 @@ impl<A: Scalar, const AXES: usize> Layer<A> for SeparableConvolution<A, AXES> {
 
     fn needs(&self) -> Needs {
         Needs { input: true, ..self.pointwise.needs() }
+    }
+
+    fn torch_names(&self, names: &mut TorchNames) {
+        names.scope("depthwise", |names| self.depthwise.torch_names(names));
+        names.scope("pointwise", |names| self.pointwise.torch_names(names));
     }
 
     fn visit<'a>(&'a self, visitor: &mut Visitor<'_, &'a Param<A>>) {

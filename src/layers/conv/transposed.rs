@@ -2,12 +2,13 @@ use ndarray::Dimension;
 use serde_json::{Value, json};
 
 use super::{
-    Padding, Window, Windows, axis_name, batch_shape, check_channels, common_settings, sample_of, sample_shape, sides,
-    weight_shape,
+    Padding, Window, Windows, along, axis_name, batch_shape, check_channels, common_settings, sample_of, sample_shape,
+    sides, weight_shape,
 };
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::initializers::{Init, Initializer};
+use crate::io::{Settings, TorchLayout, TorchNames};
 use crate::kernels::conv::{Extent, Geometry, forward, input_gradient, weight_gradient};
 use crate::kernels::elementwise::add_to_rows;
 use crate::kernels::gemm::Ending;
@@ -120,7 +121,8 @@ impl<A: Scalar, const AXES: usize> TransposedConvolution<A, AXES> {
     /// One axis of the output and the windows over it, which are the elements of the input.
     fn extent(&self, axis: usize, input: usize) -> Result<Extent> {
         let Window { size: kernel, stride, dilation, .. } = self.windows.window(axis);
-        let reach = (input - 1) * stride + (kernel - 1) * dilation + 1;
+        // Sizes, strides and dilations have at most 31 bits: the sum alone can be too large for a number.
+        let reach = (input - 1).saturating_mul(stride).saturating_add((kernel - 1) * dilation + 1);
         let (more, name) = (self.output_padding[axis], axis_name(axis, AXES));
         if more > 0 && more >= stride.max(dilation) {
             let requirement = format!("less than the stride {stride} or the dilation {dilation}");
@@ -130,8 +132,9 @@ impl<A: Scalar, const AXES: usize> TransposedConvolution<A, AXES> {
             Padding::Valid => (0, 0, more),
             Padding::Sides(sides) => (sides[axis].0, sides[axis].1, more),
             Padding::Same if more == 0 => {
-                let over = reach.saturating_sub(input * stride);
-                (over / 2, over - over / 2, (input * stride).saturating_sub(reach))
+                let wanted = input.saturating_mul(stride);
+                let over = reach.saturating_sub(wanted);
+                (over / 2, over - over / 2, wanted.saturating_sub(reach))
             }
             Padding::Same => return Err(Error::setting("output_padding with padding `same`", "0", more)),
             Padding::Causal => {
@@ -139,9 +142,10 @@ impl<A: Scalar, const AXES: usize> TransposedConvolution<A, AXES> {
                 return Err(Error::setting("padding of a transposed convolution", requirement, "causal"));
             }
         };
-        let output = (reach + more).checked_sub(before.saturating_add(after)).filter(|&output| output > 0);
+        let whole = reach.saturating_add(more);
+        let output = whole.checked_sub(before.saturating_add(after)).filter(|&output| output > 0);
         let Some(output) = output else {
-            let requirement = format!("less in all than the {} that the output has without it", reach + more);
+            let requirement = format!("less in all than the {whole} that the output has without it");
             return Err(Error::setting(
                 format!("padding along the {name}"),
                 requirement,
@@ -167,6 +171,20 @@ impl<A: Scalar, const AXES: usize> TransposedConvolution<A, AXES> {
         let (height, width) = (self.extent(0, sides[0])?, self.extent(1, sides[1])?);
         Ok(Geometry { height, width, channels: self.filters, filters: channels, groups: self.groups })
     }
+
+    pub(super) fn from_config(settings: &Settings<'_, A>) -> Result<Self> {
+        Ok(TransposedConvolution {
+            filters: settings.get("filters")?,
+            windows: Windows::from_config::<A, AXES>(settings)?,
+            output_padding: along::<AXES>(settings.get("output_padding")?, 0),
+            groups: settings.get("groups")?,
+            activation: settings.get("activation")?,
+            weight_start: settings.get("weight_initializer")?,
+            bias_start: settings.get("bias_initializer")?,
+            weight: Param::new(),
+            bias: settings.get::<bool>("bias")?.then(Param::new),
+        })
+    }
 }
 
 impl<A: Scalar, const AXES: usize> Layer<A> for TransposedConvolution<A, AXES> {
@@ -181,6 +199,8 @@ impl<A: Scalar, const AXES: usize> Layer<A> for TransposedConvolution<A, AXES> {
         config.insert("groups".into(), json!(self.groups));
         config.insert("bias".into(), json!(self.bias.is_some()));
         config.insert("activation".into(), self.activation.describe());
+        config.insert("weight_initializer".into(), self.weight_start.describe());
+        config.insert("bias_initializer".into(), self.bias_start.describe());
         Value::Object(config)
     }
 
@@ -244,6 +264,10 @@ impl<A: Scalar, const AXES: usize> Layer<A> for TransposedConvolution<A, AXES> {
 
     fn needs(&self) -> Needs {
         self.activation.fused_needs()
+    }
+
+    fn torch_names(&self, names: &mut TorchNames) {
+        names.param("weight", "weight", TorchLayout::FirstTwoLast);
     }
 
     visit_params!(A; weight; bias);

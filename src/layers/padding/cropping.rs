@@ -24,7 +24,7 @@ impl Cropping1d {
     }
 }
 
-thin_layer!(Cropping1d);
+thin_layer!(Cropping1d, settings => Edges::sequence_from_config(Border::Cropping, settings));
 
 /// An image without its edges: `(batch, height, width, channels)` becomes
 /// `(batch, height - top - bottom, width - left - right, channels)`, of which at least one pixel must be left. dx is dy
@@ -49,4 +49,4 @@ impl Cropping2d {
     }
 }
 
-thin_layer!(Cropping2d);
+thin_layer!(Cropping2d, settings => Edges::image_from_config(Border::Cropping, settings));

@@ -17,10 +17,23 @@ use super::Padding;
 use super::image::{Axes, Image};
 use crate::context::Context;
 use crate::error::{Error, Result};
+use crate::io::{Registry, Settings};
 use crate::kernels::elementwise::add_assign;
 use crate::layer::{Layer, Needs};
 use crate::scalar::Scalar;
 use crate::tensor::{Tensor, values, values_mut};
+
+/// Tells the registry how the members of the family are made.
+pub(super) fn register<A: Scalar>(registry: &mut Registry<A>) {
+    registry.layer("Cropping1d", Cropping1d::from_config);
+    registry.layer("Cropping2d", Cropping2d::from_config);
+    registry.layer("ReflectionPadding1d", ReflectionPadding1d::from_config);
+    registry.layer("ReflectionPadding2d", ReflectionPadding2d::from_config);
+    registry.layer("ReplicationPadding1d", ReplicationPadding1d::from_config);
+    registry.layer("ReplicationPadding2d", ReplicationPadding2d::from_config);
+    registry.layer("ZeroPadding1d", ZeroPadding1d::from_config);
+    registry.layer("ZeroPadding2d", ZeroPadding2d::from_config);
+}
 
 /// What becomes of the edges.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -80,6 +93,20 @@ impl Edges {
 
     fn of_sequence(border: Border, before: usize, after: usize) -> Self {
         Edges { border, axes: Axes::Sequence, padding: Padding::Sides([(0, 0), (before, after)]) }
+    }
+
+    /// What the setting is called.
+    fn name(border: Border) -> &'static str {
+        if border == Border::Cropping { "cropping" } else { "padding" }
+    }
+
+    fn image_from_config<A: Scalar>(border: Border, settings: &Settings<'_, A>) -> Result<Self> {
+        Ok(Edges::of_image(border, settings.get::<Padding>(Self::name(border))?))
+    }
+
+    fn sequence_from_config<A: Scalar>(border: Border, settings: &Settings<'_, A>) -> Result<Self> {
+        let (before, after) = settings.get(Self::name(border))?;
+        Ok(Edges::of_sequence(border, before, after))
     }
 
     fn sides(self) -> Result<[(usize, usize); 2]> {
@@ -143,7 +170,7 @@ impl<A: Scalar> Layer<A> for Edges {
     }
 
     fn config(&self) -> Value {
-        let name = if self.border == Border::Cropping { "cropping" } else { "padding" };
+        let name = Self::name(self.border);
         match (self.axes, self.padding) {
             (Axes::Sequence, Padding::Sides([_, ends])) => json!({ name: ends }),
             _ => json!({ name: self.padding.describe() }),

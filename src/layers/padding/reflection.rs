@@ -26,7 +26,7 @@ impl ReflectionPadding1d {
     }
 }
 
-thin_layer!(ReflectionPadding1d);
+thin_layer!(ReflectionPadding1d, settings => Edges::sequence_from_config(Border::Reflection, settings));
 
 /// An image mirrored at its edges, which are not repeated: as PyTorch's `ReflectionPad2d`.
 ///
@@ -50,4 +50,4 @@ impl ReflectionPadding2d {
     }
 }
 
-thin_layer!(ReflectionPadding2d);
+thin_layer!(ReflectionPadding2d, settings => Edges::image_from_config(Border::Reflection, settings));

@@ -26,7 +26,7 @@ impl ReplicationPadding1d {
     }
 }
 
-thin_layer!(ReplicationPadding1d);
+thin_layer!(ReplicationPadding1d, settings => Edges::sequence_from_config(Border::Replication, settings));
 
 /// An image whose edges go on: as PyTorch's `ReplicationPad2d`.
 ///
@@ -50,4 +50,4 @@ impl ReplicationPadding2d {
     }
 }
 
-thin_layer!(ReplicationPadding2d);
+thin_layer!(ReplicationPadding2d, settings => Edges::image_from_config(Border::Replication, settings));

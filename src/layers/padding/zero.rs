@@ -25,7 +25,7 @@ impl ZeroPadding1d {
     }
 }
 
-thin_layer!(ZeroPadding1d);
+thin_layer!(ZeroPadding1d, settings => Edges::sequence_from_config(Border::Zero, settings));
 
 /// Zeros around an image: `(batch, height, width, channels)` becomes
 /// `(batch, top + height + bottom, left + width + right, channels)`.
@@ -50,4 +50,4 @@ impl ZeroPadding2d {
     }
 }
 
-thin_layer!(ZeroPadding2d);
+thin_layer!(ZeroPadding2d, settings => Edges::image_from_config(Border::Zero, settings));

@@ -1,5 +1,8 @@
 use super::{Operation, Pooling, Windows, pooling_layers};
+use crate::error::Result;
+use crate::io::Settings;
 use crate::layers::Size2d;
+use crate::scalar::Scalar;
 
 /// Writes a member: its documentation, its name, its number of axes, how its output size is given, and its operation.
 macro_rules! adaptive {
@@ -18,6 +21,10 @@ macro_rules! adaptive {
 
             fn pooling(self) -> Pooling<$axes> {
                 Pooling { operation: $operation, windows: Windows::Adaptive(self.output) }
+            }
+
+            pub(super) fn from_config<A: Scalar>(settings: &Settings<'_, A>) -> Result<Self> {
+                Ok($name { output: settings.get("output")? })
             }
         }
     };

@@ -1,5 +1,8 @@
 use super::{Operation, Pooling, Sliding, Windows, pooling_layers, sliding_methods};
+use crate::error::Result;
+use crate::io::Settings;
 use crate::layers::Size2d;
+use crate::scalar::Scalar;
 
 /// y = the mean of each window of an image, channel by channel.
 ///
@@ -46,6 +49,10 @@ impl AveragePool2d {
     fn pooling(self) -> Pooling<2> {
         Pooling { operation: Operation::Average { padded: self.padded }, windows: Windows::Sliding(self.windows) }
     }
+
+    pub(super) fn from_config<A: Scalar>(settings: &Settings<'_, A>) -> Result<Self> {
+        Ok(AveragePool2d { windows: Sliding::from_config(settings)?, padded: settings.get("count_include_pad")? })
+    }
 }
 
 /// [`AveragePool2d`] over a sequence: input `(batch, time, features)`, output `(batch, windows, features)`.
@@ -80,6 +87,10 @@ impl AveragePool1d {
 
     fn pooling(self) -> Pooling<1> {
         Pooling { operation: Operation::Average { padded: self.padded }, windows: Windows::Sliding(self.windows) }
+    }
+
+    pub(super) fn from_config<A: Scalar>(settings: &Settings<'_, A>) -> Result<Self> {
+        Ok(AveragePool1d { windows: Sliding::from_config(settings)?, padded: settings.get("count_include_pad")? })
     }
 }
 

@@ -1,4 +1,7 @@
 use super::{Operation, Pooling, Windows, pooling_layers};
+use crate::error::Result;
+use crate::io::Settings;
+use crate::scalar::Scalar;
 
 /// Writes a member: its documentation, its name, its number of axes, and its operation.
 macro_rules! global {
@@ -24,6 +27,10 @@ macro_rules! global {
 
             fn pooling(self) -> Pooling<$axes> {
                 Pooling { operation: $operation, windows: Windows::Global { keep_dims: self.keep_dims } }
+            }
+
+            pub(super) fn from_config<A: Scalar>(settings: &Settings<'_, A>) -> Result<Self> {
+                Ok($name { keep_dims: settings.get("keep_dims")? })
             }
         }
     };

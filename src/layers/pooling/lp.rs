@@ -1,5 +1,8 @@
 use super::{Operation, Pooling, Sliding, Windows, pooling_layers, sliding_methods};
+use crate::error::Result;
+use crate::io::Settings;
 use crate::layers::Size2d;
+use crate::scalar::Scalar;
 
 /// y = (sum x^p)^(1 / p) over each window of an image, channel by channel: the sum for p = 1, the Euclidean norm for
 /// p = 2, and towards the maximum as p grows.
@@ -41,6 +44,10 @@ impl LpPool2d {
     fn pooling(self) -> Pooling<2> {
         Pooling { operation: Operation::Lp { p: self.p }, windows: Windows::Sliding(self.windows) }
     }
+
+    pub(super) fn from_config<A: Scalar>(settings: &Settings<'_, A>) -> Result<Self> {
+        Ok(LpPool2d { p: settings.get("p")?, windows: Sliding::from_config(settings)? })
+    }
 }
 
 /// [`LpPool2d`] over a sequence: input `(batch, time, features)`, output `(batch, windows, features)`.
@@ -68,6 +75,10 @@ impl LpPool1d {
 
     fn pooling(self) -> Pooling<1> {
         Pooling { operation: Operation::Lp { p: self.p }, windows: Windows::Sliding(self.windows) }
+    }
+
+    pub(super) fn from_config<A: Scalar>(settings: &Settings<'_, A>) -> Result<Self> {
+        Ok(LpPool1d { p: settings.get("p")?, windows: Sliding::from_config(settings)? })
     }
 }
 

@@ -1,5 +1,8 @@
 use super::{Operation, Pooling, Sliding, Windows, pooling_layers, sliding_methods};
+use crate::error::Result;
+use crate::io::Settings;
 use crate::layers::Size2d;
+use crate::scalar::Scalar;
 
 /// y = the maximum of each window of an image, channel by channel.
 ///
@@ -38,6 +41,10 @@ impl MaxPool2d {
     fn pooling(self) -> Pooling<2> {
         Pooling { operation: Operation::Max, windows: Windows::Sliding(self.windows) }
     }
+
+    pub(super) fn from_config<A: Scalar>(settings: &Settings<'_, A>) -> Result<Self> {
+        Ok(MaxPool2d { windows: Sliding::from_config(settings)? })
+    }
 }
 
 /// [`MaxPool2d`] over a sequence: input `(batch, time, features)`, output `(batch, windows, features)`.
@@ -64,6 +71,10 @@ impl MaxPool1d {
 
     fn pooling(self) -> Pooling<1> {
         Pooling { operation: Operation::Max, windows: Windows::Sliding(self.windows) }
+    }
+
+    pub(super) fn from_config<A: Scalar>(settings: &Settings<'_, A>) -> Result<Self> {
+        Ok(MaxPool1d { windows: Sliding::from_config(settings)? })
     }
 }
 

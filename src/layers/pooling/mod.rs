@@ -21,11 +21,30 @@ use super::image::Axes;
 use super::window::{AXIS_NAMES, Window};
 use crate::context::Context;
 use crate::error::{Error, Result};
+use crate::io::{Registry, Settings};
 use crate::kernels::pooling as kernels;
 use crate::kernels::pooling::{Grid, Line, Spacing};
 use crate::layer::Needs;
 use crate::scalar::Scalar;
 use crate::tensor::{Tensor, values, values_mut};
+
+/// Tells the registry how the members of the family are made.
+pub(super) fn register<A: Scalar>(registry: &mut Registry<A>) {
+    registry.layer("AdaptiveAveragePool1d", AdaptiveAveragePool1d::from_config);
+    registry.layer("AdaptiveAveragePool2d", AdaptiveAveragePool2d::from_config);
+    registry.layer("AdaptiveMaxPool1d", AdaptiveMaxPool1d::from_config);
+    registry.layer("AdaptiveMaxPool2d", AdaptiveMaxPool2d::from_config);
+    registry.layer("AveragePool1d", AveragePool1d::from_config);
+    registry.layer("AveragePool2d", AveragePool2d::from_config);
+    registry.layer("GlobalAveragePool1d", GlobalAveragePool1d::from_config);
+    registry.layer("GlobalAveragePool2d", GlobalAveragePool2d::from_config);
+    registry.layer("GlobalMaxPool1d", GlobalMaxPool1d::from_config);
+    registry.layer("GlobalMaxPool2d", GlobalMaxPool2d::from_config);
+    registry.layer("LpPool1d", LpPool1d::from_config);
+    registry.layer("LpPool2d", LpPool2d::from_config);
+    registry.layer("MaxPool1d", MaxPool1d::from_config);
+    registry.layer("MaxPool2d", MaxPool2d::from_config);
+}
 
 /// What becomes of the numbers of a channel in a window.
 #[derive(Clone, Copy, Debug)]
@@ -54,6 +73,15 @@ impl<const AXES: usize> Sliding<AXES> {
     /// Windows side by side, inside the image.
     fn new(size: [usize; AXES]) -> Self {
         Sliding { size, stride: size, padding: Padding::Valid, ceil: false }
+    }
+
+    fn from_config<A: Scalar>(settings: &Settings<'_, A>) -> Result<Self> {
+        Ok(Sliding {
+            size: settings.get("size")?,
+            stride: settings.get("stride")?,
+            padding: settings.get("padding")?,
+            ceil: settings.get("ceil_mode")?,
+        })
     }
 
     /// The windows along an axis of height and width, which is the window's own axis number `own`.

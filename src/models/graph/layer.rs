@@ -1,12 +1,13 @@
 //! A graph as a layer.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::part::Part;
 use super::{Graph, NodeInfo, Source};
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::initializers::Init;
+use crate::io::TorchNames;
 use crate::layer::{Layer, Needs};
 use crate::param::{Param, Visitor};
 use crate::scalar::Scalar;
@@ -19,15 +20,7 @@ impl<A: Scalar> Layer<A> for Graph<A> {
     }
 
     fn config(&self) -> Value {
-        let node = |info: &NodeInfo| match &info.source {
-            Source::Input => json!("input"),
-            Source::Part { part, inputs } => json!({ "part": part, "inputs": inputs }),
-        };
-        json!({
-            "parts": self.parts.iter().map(Part::config).collect::<Vec<_>>(),
-            "nodes": self.nodes.iter().map(node).collect::<Vec<_>>(),
-            "outputs": self.outputs,
-        })
+        self.describe()
     }
 
     fn build(&mut self, input: &[usize], init: &mut Init<A>) -> Result<Vec<usize>> {
@@ -71,6 +64,10 @@ impl<A: Scalar> Layer<A> for Graph<A> {
         self.parts.iter().any(Part::couples_samples)
     }
 
+    fn torch_names(&self, names: &mut TorchNames) {
+        self.parts.iter().for_each(|part| part.torch_names(names));
+    }
+
     fn visit<'a>(&'a self, visitor: &mut Visitor<'_, &'a Param<A>>) {
         self.parts.iter().for_each(|part| part.visit(visitor));
     }
@@ -93,6 +90,10 @@ impl<A: Scalar> Layer<A> for Graph<A> {
         Ok(())
     }
 
+    fn built_for(&self) -> Option<Vec<Vec<usize>>> {
+        self.built_for.clone()
+    }
+
     fn ports(&self) -> (usize, usize) {
         (self.inputs.len(), self.outputs.len())
     }
@@ -101,6 +102,7 @@ impl<A: Scalar> Layer<A> for Graph<A> {
         self.check(inputs.len())?;
         let Graph { nodes, parts, .. } = self;
         let shapes = node_shapes(nodes, inputs, |part, inputs| parts[part].build(inputs, init))?;
+        self.built_for = Some(inputs.to_vec());
         Ok(self.outputs.iter().map(|&output| shapes[output].clone()).collect())
     }
 

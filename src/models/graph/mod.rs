@@ -1,3 +1,4 @@
+mod config;
 mod layer;
 mod part;
 
@@ -66,6 +67,7 @@ pub struct Graph<A: Scalar = f32> {
     outputs: Vec<usize>,
     /// The first use of a handle of another graph.
     foreign: Option<String>,
+    built_for: Option<Vec<Vec<usize>>>,
 }
 
 impl Graph {
@@ -87,6 +89,7 @@ impl<A: Scalar> Graph<A> {
             inputs: Vec::new(),
             outputs: Vec::new(),
             foreign: None,
+            built_for: None,
         }
     }
 
@@ -124,6 +127,11 @@ impl<A: Scalar> Graph<A> {
     /// Several nodes joined into one.
     pub fn merge(&mut self, merge: impl Merge<A> + 'static, inputs: &[Node]) -> Node {
         let part = self.part(Does::Merge(Box::new(merge)));
+        self.join(part, inputs)
+    }
+
+    /// A merge that is a part already, applied to nodes.
+    fn join(&mut self, part: usize, inputs: &[Node]) -> Node {
         for &input in inputs {
             self.read(input, true);
         }

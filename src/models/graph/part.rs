@@ -1,9 +1,10 @@
 use serde_json::{Value, json};
 
-use super::super::{child_backward, child_forward};
+use super::super::{child_backward, child_forward, child_shape};
 use crate::context::{Context, Frame};
 use crate::error::Result;
 use crate::initializers::Init;
+use crate::io::{Place, Setting, Settings, TorchNames};
 use crate::layer::{Layer, Merge};
 use crate::param::{Param, Visitor};
 use crate::scalar::Scalar;
@@ -19,6 +20,22 @@ pub(super) struct Part<A: Scalar> {
 pub(super) enum Does<A: Scalar> {
     Layer(Box<dyn Layer<A>>),
     Merge(Box<dyn Merge<A>>),
+}
+
+/// Which of both, in a file.
+enum Family {
+    Layer,
+    Merge,
+}
+
+impl Setting for Family {
+    fn read(value: &Value, place: Place<'_>) -> Result<Self> {
+        match value.as_str() {
+            Some("layer") => Ok(Family::Layer),
+            Some("merge") => Ok(Family::Merge),
+            _ => Err(place.refuse("\"layer\" or \"merge\"", value)),
+        }
+    }
 }
 
 /// The values of all nodes, those still needed.
@@ -40,12 +57,22 @@ impl<A: Scalar> Part<A> {
         json!({ "name": self.name, "family": family, "kind": self.kind(), "config": config })
     }
 
+    /// Back from [`config`](Self::config); the graph applies it so many times.
+    pub(super) fn from_config(settings: &Settings<'_, A>, times: usize) -> Result<Self> {
+        let name = settings.get("name")?;
+        let does = match settings.get("family")? {
+            Family::Layer => Does::Layer(settings.described_layer(times)?),
+            Family::Merge => Does::Merge(settings.described_merge(times)?),
+        };
+        Ok(Part { name, does })
+    }
+
     pub(super) fn build(&mut self, inputs: &[Vec<usize>], init: &mut Init<A>) -> Result<Vec<usize>> {
         let built = match &mut self.does {
             Does::Layer(layer) => layer.build(&inputs[0], init),
             Does::Merge(merge) => merge.build(inputs, init),
         };
-        built.map_err(|error| error.in_layer(&self.name, self.kind()))
+        child_shape(built, &self.name, self.kind())
     }
 
     pub(super) fn output_shape(&self, inputs: &[Vec<usize>]) -> Result<Vec<usize>> {
@@ -53,7 +80,7 @@ impl<A: Scalar> Part<A> {
             Does::Layer(layer) => layer.output_shape(&inputs[0]),
             Does::Merge(merge) => merge.output_shape(inputs),
         };
-        shape.map_err(|error| error.in_layer(&self.name, self.kind()))
+        child_shape(shape, &self.name, self.kind())
     }
 
     pub(super) fn couples_samples(&self) -> bool {
@@ -73,6 +100,13 @@ impl<A: Scalar> Part<A> {
             Does::Merge(merge) => merge.visit(visitor),
         }
         found
+    }
+
+    /// A merge has none to tell.
+    pub(super) fn torch_names(&self, names: &mut TorchNames) {
+        if let Does::Layer(layer) = &self.does {
+            names.scope(&self.name, |names| layer.torch_names(names));
+        }
     }
 
     pub(super) fn visit<'a>(&'a self, visitor: &mut Visitor<'_, &'a Param<A>>) {

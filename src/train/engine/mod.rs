@@ -1,9 +1,15 @@
 //! From gradients to new weights: sum over shards, clipping, decay, and the optimizer's rule, in one sweep.
 
+mod memory;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+pub(super) use memory::{History, Memory};
+use serde_json::{Value, json};
+
+use super::rate::RateControl;
 use super::workers::{Chunk, Chunks, MOST_SLOTS, SliceTable, Slices, Workers};
 use crate::error::{Error, Result};
 use crate::gradients::{Binding, Gradients};
@@ -40,14 +46,11 @@ pub(super) struct Engine<A: Scalar> {
     resting: HashMap<ParamId, History<A>>,
     /// Steps taken.
     step: u64,
+    rates: RateControl,
+    /// The rate of the last step.
+    last_rate: Option<f64>,
     table: SliceTable<A>,
     ties: Ties<A>,
-}
-
-/// What the optimizer remembers of a weight.
-struct History<A> {
-    age: u64,
-    slots: Vec<Vec<A>>,
 }
 
 impl<A: Scalar> Engine<A> {
@@ -63,6 +66,8 @@ impl<A: Scalar> Engine<A> {
             ages: Vec::new(),
             resting: HashMap::new(),
             step: 0,
+            rates: RateControl::default(),
+            last_rate: None,
             table: SliceTable::new(),
             ties: Ties::default(),
         }
@@ -78,11 +83,40 @@ impl<A: Scalar> Engine<A> {
 
     /// The learning rate of the next step.
     pub(super) fn rate(&self) -> f64 {
+        self.rates.rate(self.scheduled_rate())
+    }
+
+    /// What the schedule has for the next step.
+    pub(super) fn scheduled_rate(&self) -> f64 {
         self.rule.schedule().rate(self.step)
+    }
+
+    /// The learning rate of the last step, if there was one.
+    pub(super) fn last_rate(&self) -> Option<f64> {
+        self.last_rate
+    }
+
+    /// What callbacks make of the schedule's rates.
+    pub(super) fn rates(&self) -> RateControl {
+        self.rates
+    }
+
+    /// The same, to be changed.
+    pub(super) fn rates_mut(&mut self) -> &mut RateControl {
+        &mut self.rates
     }
 
     pub(super) fn rule(&self) -> &dyn Optimizer<A> {
         &*self.rule
+    }
+
+    /// The rule and its settings, as checkpoints have them.
+    pub(super) fn settings(&self) -> Value {
+        json!({ "kind": self.rule.kind(), "config": self.rule.config(), "slots": self.rule.slots() })
+    }
+
+    pub(super) fn clip_norm(&self) -> Option<f64> {
+        self.clip_norm
     }
 
     pub(super) fn check(&self) -> Result<()> {
@@ -106,9 +140,9 @@ impl<A: Scalar> Engine<A> {
     /// were frozen for a while; those that have left the model are forgotten. A model of which it knows no weight begins
     /// at step 1.
     pub(super) fn bind(&mut self, model: &dyn Layer<A>) -> Arc<Binding> {
-        let mut known = self.known_of(model);
+        let mut known = self.take_known_of(model);
         if known.is_empty() {
-            self.step = 0;
+            (self.step, self.rates, self.last_rate) = (0, RateControl::default(), None);
         }
         let binding = Binding::of(model);
         let mut slots: Vec<Vec<A>> = self.rule.slots().iter().map(|_| vec![A::zero(); binding.len()]).collect();
@@ -128,19 +162,6 @@ impl<A: Scalar> Engine<A> {
         (self.slots, self.ages, self.bound) = (slots, ages, true);
         self.binding = Arc::new(binding);
         Arc::clone(&self.binding)
-    }
-
-    /// What is known of the weights of a model, whether they are trained now or rest.
-    fn known_of(&mut self, model: &dyn Layer<A>) -> HashMap<ParamId, History<A>> {
-        let mut all = std::mem::take(&mut self.resting);
-        for (span, &age) in self.binding.spans.iter().zip(&self.ages) {
-            let slots = self.slots.iter().map(|slot| slot[span.range.clone()].to_vec()).collect();
-            all.insert(span.id, History { age, slots });
-        }
-        let mut known = HashMap::new();
-        let mut keep = |_: &str, param: &Param<A>| known.extend(all.remove_entry(&param.id()));
-        model.visit(&mut Visitor::unnamed(&mut keep));
-        known
     }
 
     /// Whether it is bound to the model's weights as they are now.
@@ -164,7 +185,8 @@ impl<A: Scalar> Engine<A> {
         for (at, age) in self.ages.iter_mut().enumerate() {
             *age += u64::from(shards.iter().any(|shard| shard.is_touched(at)));
         }
-        let sweep = Sweep { rule: &*self.rule, rate: self.rate(), ages: &self.ages, factor, shards };
+        let rate = self.rate();
+        let sweep = Sweep { rule: &*self.rule, rate, ages: &self.ages, factor, shards };
         self.ties.release(model, &self.binding);
         let mut slices = self.table.borrow(self.binding.spans.len());
         collect(model, &self.binding, &mut slices);
@@ -174,6 +196,7 @@ impl<A: Scalar> Engine<A> {
         slices.sweep(workers, threads, &self.chunks, &|chunk, w, slots| sweep.chunk(chunk, w, slots));
         self.ties.restore(model, &self.binding);
         self.step += 1;
+        self.last_rate = Some(rate);
         Ok(())
     }
 

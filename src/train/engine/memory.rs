@@ -1,0 +1,72 @@
+//! What an engine remembers of each weight: how it goes from one binding to the next, and into checkpoints and out of
+//! them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::super::rate::RateControl;
+use super::Engine;
+use crate::gradients::Binding;
+use crate::layer::Layer;
+use crate::param::{Param, ParamId, Visitor};
+use crate::scalar::Scalar;
+
+/// What the optimizer remembers of a weight.
+pub(in crate::train) struct History<A> {
+    /// The updates that it has had.
+    pub(in crate::train) age: u64,
+    pub(in crate::train) slots: Vec<Vec<A>>,
+}
+
+/// All that an engine remembers of a training.
+pub(in crate::train) struct Memory<A> {
+    pub(in crate::train) histories: HashMap<ParamId, History<A>>,
+    pub(in crate::train) step: u64,
+    pub(in crate::train) rates: RateControl,
+    pub(in crate::train) last_rate: Option<f64>,
+}
+
+impl<A: Scalar> Engine<A> {
+    /// Age and slots of a weight, whether it is trained now or rests; `None` if there are none yet.
+    pub(in crate::train) fn remembered(&self, id: ParamId) -> Option<(u64, Vec<&[A]>)> {
+        if let Some(at) = self.binding.position(id) {
+            let range = &self.binding.spans[at].range;
+            return Some((self.ages[at], self.slots.iter().map(|slot| &slot[range.clone()]).collect()));
+        }
+        let history = self.resting.get(&id)?;
+        Some((history.age, history.slots.iter().map(Vec::as_slice).collect()))
+    }
+
+    /// Whether it knows weights, and none of them is of this model.
+    pub(in crate::train) fn is_strange_to(&self, model: &dyn Layer<A>) -> bool {
+        let mut known = self.binding.spans.is_empty() && self.resting.is_empty();
+        let mut look = |_: &str, param: &Param<A>| {
+            let id = param.id();
+            known = known || self.binding.position(id).is_some() || self.resting.contains_key(&id);
+        };
+        model.visit(&mut Visitor::unnamed(&mut look));
+        !known
+    }
+
+    /// Forgets everything, and goes on with a model and what another engine has known of it.
+    pub(in crate::train) fn restore(&mut self, model: &dyn Layer<A>, memory: Memory<A>) -> Arc<Binding> {
+        self.binding = Arc::default();
+        self.resting = memory.histories;
+        let binding = self.bind(model);
+        (self.step, self.rates, self.last_rate) = (memory.step, memory.rates, memory.last_rate);
+        binding
+    }
+
+    /// What is known of the weights of a model, whether they are trained now or rest. It is gone from the engine then.
+    pub(super) fn take_known_of(&mut self, model: &dyn Layer<A>) -> HashMap<ParamId, History<A>> {
+        let mut all = std::mem::take(&mut self.resting);
+        for (span, &age) in self.binding.spans.iter().zip(&self.ages) {
+            let slots = self.slots.iter().map(|slot| slot[span.range.clone()].to_vec()).collect();
+            all.insert(span.id, History { age, slots });
+        }
+        let mut known = HashMap::new();
+        let mut keep = |_: &str, param: &Param<A>| known.extend(all.remove_entry(&param.id()));
+        model.visit(&mut Visitor::unnamed(&mut keep));
+        known
+    }
+}
