@@ -1,7 +1,7 @@
 //! A product cut into tiles, in an order that reads far memory once and near memory often.
 //!
 //! The result is cut into strips of a few registers of columns. For each strip the right factor's columns are packed,
-//! row behind row by the first tile that reads them (or used as they stand, where that is as good), and tiles go down the rows of the left factor, which
+//! row behind row (or used as they stand, where that is as good), and tiles go down the rows of the left factor, which
 //! is read as it stands. Meanwhile the next strip's part of the right factor is fetched from far memory.
 
 use num_traits::Zero;
@@ -11,7 +11,7 @@ use super::super::scratch::{LINE, Scratch};
 use super::super::simd::by_level;
 use super::super::transpose::transpose;
 use super::super::vector::Vector;
-use super::tile::{Ahead, Finish, Left, PACKS, PARTLY, Right, Target, WAIT, WHOLE, tile};
+use super::tile::{Ahead, Factor, Finish, Target, WAIT, tile};
 use super::{Ending, Matrix};
 
 /// The most depth that is summed up in registers before the sums go to memory, where a tile's width hides that its factors
@@ -226,10 +226,10 @@ impl<A: Real> Strips<'_, A> {
             // SAFETY: the instruction set is there, as the caller promises.
             unsafe {
                 match vectors {
-                    1 => self.strip::<V, 1, WHOLE>(column, width, &mut room[packed..]),
-                    2 => self.strip::<V, 2, WHOLE>(column, width, &mut room[packed..]),
-                    3 if V::TILE.1 == 3 => self.strip::<V, 3, WHOLE>(column, width, &mut room[packed..]),
-                    4 if V::WIDE.1 == 4 => self.strip::<V, 4, WHOLE>(column, width, &mut room[packed..]),
+                    1 => self.strip::<V, 1, false>(column, width, &mut room[packed..]),
+                    2 => self.strip::<V, 2, false>(column, width, &mut room[packed..]),
+                    3 if V::TILE.1 == 3 => self.strip::<V, 3, false>(column, width, &mut room[packed..]),
+                    4 if V::WIDE.1 == 4 => self.strip::<V, 4, false>(column, width, &mut room[packed..]),
                     _ => unreachable!("a strip is no wider than a tile"),
                 }
             }
@@ -237,14 +237,14 @@ impl<A: Real> Strips<'_, A> {
         }
         if column < columns {
             // SAFETY: the instruction set is there, as the caller promises.
-            unsafe { self.strip::<V, 1, PARTLY>(column, columns - column, room) };
+            unsafe { self.strip::<V, 1, true>(column, columns - column, room) };
         }
     }
 
     /// # Safety
     /// The instruction set of `V`.
     #[inline(always)]
-    unsafe fn strip<V: Vector<Item = A>, const VECTORS: usize, const RIGHT: u8>(
+    unsafe fn strip<V: Vector<Item = A>, const VECTORS: usize, const PARTLY: bool>(
         &mut self,
         column: usize,
         width: usize,
@@ -253,79 +253,44 @@ impl<A: Real> Strips<'_, A> {
         let depth = self.b.rows;
         let here = self.b.part(0, depth, column, width);
         let full = VECTORS * V::LANES;
-        let as_it_stands = Right { data: here.data.as_ptr(), along: self.b.row_stride, packed: std::ptr::null_mut() };
         // SAFETY: the instruction set is there, as the caller promises; the tiles' elements are those of the matrices.
         unsafe {
             let mask = (width < full).then(|| V::mask(width - (VECTORS - 1) * V::LANES));
-            if !self.packed {
-                return self.down::<V, VECTORS, RIGHT>(as_it_stands, 0, column, mask);
-            }
-            let room = &mut room[..depth * full];
-            let mut done = 0;
-            if self.packs {
-                if here.column_stride == 1 && self.a.rows >= V::rows(VECTORS) {
-                    let b = Right { packed: room.as_mut_ptr(), ..as_it_stands };
-                    self.first::<V, VECTORS>(b, column, mask);
-                    done = V::rows(VECTORS);
-                } else {
+            let b = if self.packed {
+                let room = &mut room[..depth * full];
+                if self.packs {
                     pack::<V, VECTORS>(here, mask, room);
+                    let next = (self.b.columns - column - width).min(full);
+                    let steps = self.a.rows.div_ceil(self.tile.0) * depth;
+                    self.near = Ahead::of(self.b.part(0, depth, column + width, next)).over(steps / 2);
                 }
-                let next = (self.b.columns - column - width).min(full);
-                let steps = self.a.rows.div_ceil(self.tile.0) * depth;
-                self.near = Ahead::of(self.b.part(0, depth, column + width, next)).over(steps / 2);
-            }
-            let b = Right { data: room.as_ptr(), along: full, ..as_it_stands };
-            self.down::<V, VECTORS, RIGHT>(b, done, column, mask);
+                Factor { data: room.as_ptr(), across: 1, along: full }
+            } else {
+                Factor { data: here.data.as_ptr(), across: 1, along: self.b.row_stride }
+            };
+            self.down::<V, VECTORS, PARTLY>(b, column, mask);
         }
     }
 
-    /// The first tile of a strip, which packs the right factor meanwhile.
-    ///
-    /// # Safety
-    /// As for [`down`](Self::down), with as many rows as a tile has.
-    #[inline(always)]
-    unsafe fn first<V: Vector<Item = A>, const VECTORS: usize>(
-        &mut self,
-        b: Right<A>,
-        column: usize,
-        mask: Option<V::Mask>,
-    ) {
-        let finish = self.finish(column);
-        // SAFETY: the caller's promises.
-        unsafe {
-            match V::rows(VECTORS) {
-                8 if V::rows(VECTORS) == 8 => self.tile::<V, 8, VECTORS, PACKS>(0, column, b, mask, finish),
-                6 if V::rows(VECTORS) == 6 => self.tile::<V, 6, VECTORS, PACKS>(0, column, b, mask, finish),
-                _ => self.tile::<V, 4, VECTORS, PACKS>(0, column, b, mask, finish),
-            }
-        }
-    }
-
-    /// What becomes of the sums of the columns from here on.
-    fn finish(&self, column: usize) -> Finish<A> {
-        Finish {
-            beta: self.ending.beta,
-            bias: self.ending.bias.map_or(std::ptr::null(), |bias| bias[column..].as_ptr()),
-            relu: self.ending.relu,
-        }
-    }
-
-    /// The tiles of a strip, from a row on.
+    /// The tiles of a strip.
     ///
     /// # Safety
     /// The instruction set of `V`, and a right factor of the depth and width of the strip.
     #[inline(always)]
-    unsafe fn down<V: Vector<Item = A>, const VECTORS: usize, const RIGHT: u8>(
+    unsafe fn down<V: Vector<Item = A>, const VECTORS: usize, const PARTLY: bool>(
         &mut self,
-        b: Right<A>,
-        from: usize,
+        b: Factor<A>,
         column: usize,
         mask: Option<V::Mask>,
     ) {
-        let finish = self.finish(column);
+        let finish = Finish {
+            beta: self.ending.beta,
+            bias: self.ending.bias.map_or(std::ptr::null(), |bias| bias[column..].as_ptr()),
+            relu: self.ending.relu,
+        };
         // With one register a row there is room for more rows; panels have their heights.
         let most = if VECTORS == 1 && self.panels.is_none() { 8 } else { V::rows(VECTORS) };
-        let mut row = from;
+        let mut row = 0;
         while row < self.a.rows {
             let rows = height(most, self.a.rows - row);
             // SAFETY: rows and columns are those of the matrices. Tiles that no register file holds are never asked
@@ -333,12 +298,12 @@ impl<A: Real> Strips<'_, A> {
             unsafe {
                 match rows {
                     8 if V::rows(VECTORS) == 8 || VECTORS == 1 => {
-                        self.tile::<V, 8, VECTORS, RIGHT>(row, column, b, mask, finish)
+                        self.tile::<V, 8, VECTORS, PARTLY>(row, column, b, mask, finish)
                     }
-                    6 if V::rows(VECTORS) == 6 => self.tile::<V, 6, VECTORS, RIGHT>(row, column, b, mask, finish),
-                    4 => self.tile::<V, 4, VECTORS, RIGHT>(row, column, b, mask, finish),
-                    2 => self.tile::<V, 2, VECTORS, RIGHT>(row, column, b, mask, finish),
-                    _ => self.tile::<V, 1, VECTORS, RIGHT>(row, column, b, mask, finish),
+                    6 if V::rows(VECTORS) == 6 => self.tile::<V, 6, VECTORS, PARTLY>(row, column, b, mask, finish),
+                    4 => self.tile::<V, 4, VECTORS, PARTLY>(row, column, b, mask, finish),
+                    2 => self.tile::<V, 2, VECTORS, PARTLY>(row, column, b, mask, finish),
+                    _ => self.tile::<V, 1, VECTORS, PARTLY>(row, column, b, mask, finish),
                 }
             }
             row += rows;
@@ -348,11 +313,11 @@ impl<A: Real> Strips<'_, A> {
     /// # Safety
     /// As for [`down`](Self::down).
     #[inline(always)]
-    unsafe fn tile<V: Vector<Item = A>, const ROWS: usize, const VECTORS: usize, const RIGHT: u8>(
+    unsafe fn tile<V: Vector<Item = A>, const ROWS: usize, const VECTORS: usize, const PARTLY: bool>(
         &mut self,
         row: usize,
         column: usize,
-        b: Right<A>,
+        b: Factor<A>,
         mask: Option<V::Mask>,
         finish: Finish<A>,
     ) {
@@ -363,21 +328,21 @@ impl<A: Real> Strips<'_, A> {
             true => first,
         };
         let Matrix { row_stride: across, column_stride: along, .. } = self.a;
-        let a = Left { data: self.a.part(row, 1, 0, 0).data.as_ptr(), across, along };
+        let a = Factor { data: self.a.part(row, 1, 0, 0).data.as_ptr(), across, along };
         let target = Target { data: self.c[row * self.row_stride + column..].as_mut_ptr(), stride: self.row_stride };
         let depth = self.a.columns;
         // SAFETY: rows and columns are those of the matrices, and panels have `ROWS` rows here. The strides that are 1
         // are told apart, so that the compiler knows them.
         unsafe {
             if let Some(panels) = self.panels {
-                let a = Left { data: panels[row * depth..].as_ptr(), across: 1, along: ROWS };
-                tile::<V, ROWS, VECTORS, RIGHT>(depth, a, b, target, mask, finish, ahead);
+                let a = Factor { data: panels[row * depth..].as_ptr(), across: 1, along: ROWS };
+                tile::<V, ROWS, VECTORS, PARTLY>(depth, a, b, target, mask, finish, ahead);
             } else if along == 1 {
-                let a = Left { along: 1, ..a };
-                tile::<V, ROWS, VECTORS, RIGHT>(depth, a, b, target, mask, finish, ahead);
+                let a = Factor { along: 1, ..a };
+                tile::<V, ROWS, VECTORS, PARTLY>(depth, a, b, target, mask, finish, ahead);
             } else {
-                let a = Left { across: 1, ..a };
-                tile::<V, ROWS, VECTORS, RIGHT>(depth, a, b, target, mask, finish, ahead);
+                let a = Factor { across: 1, ..a };
+                tile::<V, ROWS, VECTORS, PARTLY>(depth, a, b, target, mask, finish, ahead);
             }
         }
     }

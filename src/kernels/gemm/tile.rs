@@ -6,29 +6,15 @@ use super::super::scratch::LINE;
 use super::super::vector::Vector;
 use super::Matrix;
 
-/// The left factor of a tile: element (i, p) at `i * across + p * along`.
+/// One factor of a tile: element (i, p), or (p, j) of the right one, at `i * across + p * along`.
+///
+/// The right factor's columns lie side by side, so that `across` counts only for the left one.
 #[derive(Clone, Copy)]
-pub(super) struct Left<A> {
+pub(super) struct Factor<A> {
     pub(super) data: *const A,
     pub(super) across: usize,
     pub(super) along: usize,
 }
-
-/// The right factor of a tile: row p at `p * along`, its columns side by side.
-#[derive(Clone, Copy)]
-pub(super) struct Right<A> {
-    pub(super) data: *const A,
-    pub(super) along: usize,
-    /// Where a tile that packs puts the rows, one behind the other.
-    pub(super) packed: *mut A,
-}
-
-/// How a right factor lies: in whole registers, filled up with zeros;
-pub(super) const WHOLE: u8 = 0;
-/// with the columns that there are, of which the last register has only those of the mask;
-pub(super) const PARTLY: u8 = 1;
-/// like that, and the tile packs it for those that follow, in the shadow of its own sums.
-pub(super) const PACKS: u8 = 2;
 
 /// Where a tile goes: rows that start `stride` apart.
 #[derive(Clone, Copy)]
@@ -126,15 +112,15 @@ fn fetch(line: *const u8) {
 /// target = finish(a b) for `ROWS` rows and `VECTORS` registers of columns, of the last of which `mask` tells how many
 /// count.
 ///
-/// `RIGHT` tells how the right factor lies: [`WHOLE`], [`PARTLY`] or [`PACKS`].
+/// `PARTLY` says that the right factor, too, has only those columns: else it is filled up to whole registers.
 ///
 /// # Safety
-/// The instruction set of `V`; factors, target, bias and what is packed of the sizes that the constants and `depth` say.
+/// The instruction set of `V`; factors, target and bias of the sizes that the constants and `depth` say.
 #[inline(always)]
-pub(super) unsafe fn tile<V: Vector, const ROWS: usize, const VECTORS: usize, const RIGHT: u8>(
+pub(super) unsafe fn tile<V: Vector, const ROWS: usize, const VECTORS: usize, const PARTLY: bool>(
     depth: usize,
-    a: Left<V::Item>,
-    b: Right<V::Item>,
+    a: Factor<V::Item>,
+    b: Factor<V::Item>,
     target: Target<V::Item>,
     mask: Option<V::Mask>,
     finish: Finish<V::Item>,
@@ -156,7 +142,7 @@ pub(super) unsafe fn tile<V: Vector, const ROWS: usize, const VECTORS: usize, co
                 ahead.step();
                 wait = ahead.pace;
             }
-            multiply::<V, ROWS, VECTORS, RIGHT>(&mut sums, step, a, b, mask);
+            multiply::<V, ROWS, VECTORS, PARTLY>(&mut sums, step, a, b, mask);
         }
         write(&mut sums, ROWS, |row| target.data.add(row * target.stride), mask, finish);
     }
@@ -167,11 +153,11 @@ pub(super) unsafe fn tile<V: Vector, const ROWS: usize, const VECTORS: usize, co
 /// # Safety
 /// As for [`tile`].
 #[inline(always)]
-unsafe fn multiply<V: Vector, const ROWS: usize, const VECTORS: usize, const RIGHT: u8>(
+unsafe fn multiply<V: Vector, const ROWS: usize, const VECTORS: usize, const PARTLY: bool>(
     sums: &mut [[V; VECTORS]; ROWS],
     step: usize,
-    a: Left<V::Item>,
-    b: Right<V::Item>,
+    a: Factor<V::Item>,
+    b: Factor<V::Item>,
     mask: Option<V::Mask>,
 ) {
     // SAFETY: as for `tile`.
@@ -182,12 +168,9 @@ unsafe fn multiply<V: Vector, const ROWS: usize, const VECTORS: usize, const RIG
         while vector < VECTORS {
             let from = from.add(vector * V::LANES);
             right[vector] = match mask {
-                Some(mask) if RIGHT != WHOLE && vector + 1 == VECTORS => V::load_some(from, mask),
+                Some(mask) if PARTLY && vector + 1 == VECTORS => V::load_some(from, mask),
                 _ => V::load(from),
             };
-            if RIGHT == PACKS {
-                right[vector].store(b.packed.add((step * VECTORS + vector) * V::LANES));
-            }
             vector += 1;
         }
         let from = a.data.add(step * a.along);
