@@ -188,6 +188,24 @@ impl Mutator {
         }
     }
 
+    /// A change that may well leave a model: a number next to the one there, a flag the other way, another name.
+    fn nudge(&mut self, description: &mut Value) {
+        let target = self.below(nodes(description));
+        let place = node(description, target).expect("a node below their number");
+        match place {
+            Value::Number(number) => match number.as_i64() {
+                Some(whole) => *place = json!(whole + self.below(4) as i64 - 1),
+                None => *place = json!(number.as_f64().unwrap_or_default() * 0.5),
+            },
+            Value::Bool(flag) => *flag = !*flag,
+            Value::String(_) => {
+                *place = json!(self.pick(&["Relu", "Tanh", "Sigmoid", "Zeros", "HeNormal", "same", "valid"]))
+            }
+            // Lists and objects are what most nodes are.
+            _ => self.nudge(description),
+        }
+    }
+
     /// Some value of another description.
     fn some_part(&mut self, other: usize) -> Value {
         let target = self.below(nodes(&self.others[other]));
@@ -338,13 +356,18 @@ fn damaged_model_files_are_errors_or_models() -> Result<()> {
         registry.read_model(&file)?;
         check_dense_descriptions(parts, &registry)?;
     }
-    let (mut loaded, mut refused, mut unread, mut most) = (0, 0, 0, 0.0_f64);
+    let (mut loaded, mut refused, mut unread, mut most) = (0, 0, 0, 0);
     for number in 0..FILES {
         let parts = &parts[number % parts.len()];
         let mut description = parts.description.clone();
         let text_alone = mutator.below(8) == 0;
         let changes = if text_alone { 0 } else { 1 + mutator.below(3) };
+        let gentle = mutator.below(4) == 0;
         for _ in 0..changes {
+            if gentle {
+                mutator.nudge(&mut description);
+                continue;
+            }
             mutator.mutate(&mut description);
             if nodes(&description) > 2000 {
                 break;
@@ -371,7 +394,7 @@ fn damaged_model_files_are_errors_or_models() -> Result<()> {
         };
         let allowed = size + CONSTANT + OF_DESCRIPTION * described;
         assert!(taken <= allowed, "file {number}: {taken} bytes taken, {allowed} allowed: {description}");
-        most = most.max((taken as f64 - size as f64) / described as f64);
+        most = most.max(taken.saturating_sub(size));
         match outcome {
             Ok(model) => {
                 loaded += 1;
@@ -387,9 +410,9 @@ fn damaged_model_files_are_errors_or_models() -> Result<()> {
     }
     println!(
         "{FILES} damaged model files: {unread} are no files of tensors, {refused} are no models, {loaded} load; at most \
-         {most:.1} bytes beyond the file's size for a byte of the description"
+         {most} bytes beyond the file's size were taken"
     );
     // A fuzzer that reaches nothing finds nothing.
-    assert!(loaded > FILES / 100 && refused > FILES / 4 && unread > FILES / 50, "{loaded}, {refused}, {unread}");
+    assert!(loaded > FILES / 25 && refused > FILES / 4 && unread > FILES / 50, "{loaded}, {refused}, {unread}");
     Ok(())
 }

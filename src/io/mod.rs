@@ -1,5 +1,5 @@
-//! Weights and models in files: the [safetensors](https://github.com/huggingface/safetensors) format, which Python and every tool
-//! of that ecosystem read and write.
+//! Weights and models in files: the [safetensors](https://github.com/huggingface/safetensors) format, which Python and
+//! every tool of that ecosystem read and write.
 //!
 //! ```no_run
 //! use layerwise::{io, prelude::*};
