@@ -65,6 +65,12 @@ fn layers(criterion: &mut Criterion) {
         Activation::Softmax,
         Activation::Gelu,
         Activation::GeluTanh,
+        Activation::Elu(1.0),
+        Activation::Silu,
+        Activation::HardSwish,
+        Activation::Mish,
+        Activation::Softplus(1.0),
+        Activation::LogSoftmax,
     ] {
         layer(criterion, Layer::<f32>::kind(&activation), activation, &flat);
     }

@@ -70,8 +70,8 @@ impl GradReport {
 /// Compares the gradients of a built layer or network, of each input and of each trainable parameter, with central
 /// finite differences in `f64`: what every new layer's first test should be.
 ///
-/// The outputs are contracted with fixed random factors into one number, whose gradient is taken. Every pass sees the
-/// same random stream, so that dropout drops the same elements. Tensors that [`Layer::needs`] says are not read are
+/// The outputs are contracted with fixed random factors into one number, to which comes what layers add to the loss
+/// ([`Context::penalty`]); its gradient is taken. Every pass sees the same random stream, so that dropout drops the same elements. Tensors that [`Layer::needs`] says are not read are
 /// passed empty, as a container does. Inputs for which backward gives no gradient (token ids) are left out:
 /// [`GradReport::compared`] tells how many values were not. It also checks that gradients
 /// of parameters add up when the layer is used twice in a step, and that they do not depend on whether the gradient of
@@ -103,8 +103,10 @@ pub fn gradcheck(layer: &mut dyn Layer<f64>, inputs: &[Tensor<f64>], options: &G
     let mut inputs: Vec<_> = inputs.iter().map(|x| x.as_standard_layout().into_owned().into_shared()).collect();
     let mut ctx = Context::training(layer, options.seed);
     let ys = outputs(layer, &inputs, &mut ctx, options)?;
-    let factors = random_factors(&ys, options.seed);
+    let (_, values_of_layer) = ys.split_last().expect("the penalty is there");
+    let mut factors = random_factors(values_of_layer, options.seed);
     let (dxs, params) = gradients(layer, &inputs, &factors, &mut ctx, options)?;
+    factors.push(Tensor::ones(IxDyn(&[1])));
     let mut report = GradReport::default();
 
     for (number, dx) in dxs.iter().enumerate() {
@@ -183,7 +185,7 @@ pub fn gradcheck_loss(
     Ok(report)
 }
 
-/// The outputs of a pass, always with the same random stream.
+/// The outputs of a pass, always with the same random stream, and behind them what layers add to the loss.
 fn outputs(
     layer: &dyn Layer<f64>,
     inputs: &[Tensor<f64>],
@@ -194,6 +196,7 @@ fn outputs(
     ctx.seed(options.seed, 0, 0);
     let mut ys = Vec::new();
     layer.forward_all(inputs, &mut ys, ctx)?;
+    ys.push(from_vec(&[1], vec![ctx.penalty()]));
     Ok(ys)
 }
 
@@ -270,6 +273,7 @@ fn backward(
     options: &GradCheck,
 ) -> Result<InputGradients> {
     ctx.seed(options.seed, 0, 0);
+    ctx.set_mask(None);
     let mut ys = Vec::new();
     layer.forward_all(inputs, &mut ys, ctx)?;
     let given = |wanted: bool, tensors: &[Tensor<f64>], ctx: &Context<f64>| -> Vec<_> {

@@ -7,10 +7,12 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
+use crate::constraints::Constraint;
 use crate::error::{Error, Result};
 use crate::kernels::elementwise;
 use crate::layer::Layer;
 use crate::param::{Param, ParamId, Visitor};
+use crate::regularizers::Regularizer;
 use crate::scalar::Scalar;
 use crate::tensor::Tensor;
 
@@ -21,6 +23,27 @@ pub(crate) struct Span {
     pub(crate) range: Range<usize>,
     /// The length of a row, for gradients that touch some rows only.
     pub(crate) row: usize,
+    pub(crate) regularizer: Option<Regularizer>,
+    pub(crate) constraint: Option<Constraint>,
+}
+
+impl Span {
+    fn of<A: Scalar>(param: &Param<A>, start: usize) -> Self {
+        Span {
+            id: param.id(),
+            range: start..start + param.len(),
+            row: param.shape().unwrap_or_default().iter().skip(1).product(),
+            regularizer: param.regularizer().copied(),
+            constraint: param.constraint().cloned(),
+        }
+    }
+
+    /// Whether it is still what the parameter needs.
+    fn fits<A: Scalar>(&self, param: &Param<A>) -> bool {
+        self.range.len() == param.len()
+            && self.regularizer.as_ref() == param.regularizer()
+            && self.constraint.as_ref() == param.constraint()
+    }
 }
 
 /// Which parameter has which span. A parameter that is used twice has one.
@@ -29,6 +52,10 @@ pub(crate) struct Binding {
     pub(crate) spans: Vec<Span>,
     /// The places of these parameters in the model, frozen ones included: more than spans if any stands there twice.
     places: usize,
+    /// Whether any parameter adds to the loss.
+    penalties: bool,
+    /// Whether any parameter is changed after an update.
+    constraints: bool,
     index: HashMap<ParamId, usize, BuildIdHasher>,
 }
 
@@ -54,11 +81,21 @@ impl Binding {
         if !param.is_trainable() || !param.is_built() || self.index.contains_key(&param.id()) {
             return;
         }
-        let start = self.len();
-        let shape = param.get().map_or(&[][..], |value| value.shape());
-        let row = shape.iter().skip(1).product();
+        let span = Span::of(param, self.len());
+        self.penalties |= span.regularizer.is_some();
+        self.constraints |= span.constraint.is_some();
         self.index.insert(param.id(), self.spans.len());
-        self.spans.push(Span { id: param.id(), range: start..start + param.len(), row });
+        self.spans.push(span);
+    }
+
+    /// Whether any parameter adds to the loss.
+    pub(crate) fn has_penalties(&self) -> bool {
+        self.penalties
+    }
+
+    /// Whether any parameter is changed after an update.
+    pub(crate) fn has_constraints(&self) -> bool {
+        self.constraints
     }
 
     /// Whether the model is built, and its trainable parameters are just those that were bound.
@@ -70,7 +107,7 @@ impl Binding {
             fits &= param.is_built();
             match position {
                 _ if !param.is_trainable() => {}
-                Some(at) if at == next && self.spans[at].range.len() == param.len() => next += 1,
+                Some(at) if at == next && self.spans[at].fits(param) => next += 1,
                 Some(at) => fits &= at < next,
                 None => fits = false,
             }
@@ -189,6 +226,19 @@ impl<A: Scalar> Gradients<A> {
             if stamp != self.stamp {
                 row.fill(A::zero());
             }
+        }
+    }
+
+    /// Adds all that shards of the same binding hold.
+    pub(crate) fn add(&mut self, shards: &[Gradients<A>]) {
+        for at in 0..self.touch.len() {
+            if !shards.iter().any(|shard| shard.is_touched(at)) {
+                continue;
+            }
+            let Span { id, ref range, .. } = self.binding.spans[at];
+            let part = 0..range.len();
+            let Some(total) = self.dense(id).map(Grad::accumulate) else { continue };
+            shards.iter().for_each(|shard| shard.add_to(at, part.clone(), total));
         }
     }
 

@@ -124,6 +124,12 @@ pub trait Layer<A: Scalar = f32>: Send + Sync {
         false
     }
 
+    /// Whether the output has the steps of the input, so that a mask of them ([`Context::mask`]) is the output's too; or
+    /// the layer sets the mask itself. Otherwise the mask ends here. Default: no.
+    fn keeps_mask(&self) -> bool {
+        false
+    }
+
     /// Hands every parameter to the visitor; [`visit_params!`](crate::visit_params) writes both methods.
     fn visit<'a>(&'a self, visitor: &mut Visitor<'_, &'a Param<A>>) {
         let _ = visitor;
@@ -268,6 +274,21 @@ pub trait Merge<A: Scalar = f32>: Send + Sync {
         dxs: &mut [Option<Tensor<A>>],
         ctx: &mut Context<A>,
     ) -> Result<()>;
+
+    /// The mask of the steps of y ([`Context::mask`]) from those of the inputs, of which one at least has one. Default:
+    /// none, so that all steps count.
+    ///
+    /// # Errors
+    /// Where the masks do not fit each other.
+    fn join_masks(
+        &self,
+        xs: &[Tensor<A>],
+        masks: &[Option<Tensor<A>>],
+        ctx: &mut Context<A>,
+    ) -> Result<Option<Tensor<A>>> {
+        let _ = (xs, masks, ctx);
+        Ok(None)
+    }
 
     /// Whether samples of a batch influence each other.
     fn couples_samples(&self) -> bool {

@@ -24,6 +24,7 @@
 //! network: the [`Loss`], the [`Optimizer`], the [`Metric`]s, the threads. Start with [`models::Sequential`] and
 //! [`Trainer`]; for layers of your own see [`Layer`], and [`gradcheck()`] to check them.
 
+mod constraints;
 mod context;
 pub mod data;
 mod error;
@@ -41,6 +42,7 @@ pub mod models;
 pub mod optimizers;
 mod param;
 mod pool;
+mod regularizers;
 mod scalar;
 pub mod schedules;
 mod seed;
@@ -48,11 +50,12 @@ mod summary;
 mod tensor;
 pub mod train;
 
+pub use constraints::{Constraint, NormConstraint};
 pub use context::{AllReduce, Context, Frame, Mode};
 pub use error::{Error, Result};
 pub use gradcheck::{GradCheck, GradReport, gradcheck, gradcheck_loss, gradcheck_merge};
 pub use gradients::{Grad, RowGrad};
-pub use initializers::{CustomInitializer, Init, Initializer};
+pub use initializers::{CustomInitializer, FanMode, Init, Initializer, Spread};
 pub use kernels::{Real, fma_peak, matmul};
 pub use layer::{Layer, Merge, Needs};
 pub use losses::Loss;
@@ -60,6 +63,7 @@ pub use metrics::Metric;
 pub use model::Model;
 pub use optimizers::Optimizer;
 pub use param::{Param, ParamId, Visitor};
+pub use regularizers::Regularizer;
 pub use scalar::{Element, Scalar};
 pub use schedules::Schedule;
 pub use summary::{Summary, SummaryRow};
@@ -84,8 +88,8 @@ pub mod prelude {
     };
     pub use crate::train::{Callback, Event, History, Progress, Trainer};
     pub use crate::{
-        Context, Error, Init, Initializer, Layer, Loss, Merge, Metric, Mode, Model, Needs, Optimizer, Param, Result,
-        Scalar, Schedule, Tensor, Visitor,
+        Constraint, Context, Error, Init, Initializer, Layer, Loss, Merge, Metric, Mode, Model, Needs, NormConstraint,
+        Optimizer, Param, Regularizer, Result, Scalar, Schedule, Tensor, Visitor,
     };
 }
 

@@ -218,6 +218,7 @@ pub(crate) fn predict_rows<A: Scalar, L: Layer<A> + ?Sized>(
     }
     let mut whole: Option<Tensor<A>> = None;
     for start in (0..rows).step_by(PREDICT_ROWS) {
+        ctx.set_mask(None);
         let end = rows.min(start + PREDICT_ROWS);
         let y = model.forward(&rows_of(x, start, end), ctx).map_err(|error| error.map_sample(|row| start + row))?;
         let y = ctx.standard(y);

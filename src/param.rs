@@ -5,9 +5,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use ndarray::{ArrayBase, Data, Dimension, IxDyn};
 
+use crate::constraints::Constraint;
 use crate::error::{Error, Result};
+use crate::regularizers::Regularizer;
 use crate::scalar::Scalar;
-use crate::tensor::{Tensor, values};
+use crate::tensor::{Tensor, values, values_mut};
 
 /// What makes a parameter the same one wherever it is used: gradients, optimizer slots and pending state go by it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
@@ -24,6 +26,8 @@ pub struct Param<A: Scalar = f32> {
     expected: Option<Vec<usize>>,
     state: bool,
     frozen: bool,
+    regularizer: Option<Regularizer>,
+    constraint: Option<Constraint>,
 }
 
 impl<A: Scalar> Param<A> {
@@ -32,7 +36,7 @@ impl<A: Scalar> Param<A> {
     pub fn new() -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let id = ParamId(NEXT.fetch_add(1, Ordering::Relaxed));
-        Param { id, value: None, expected: None, state: false, frozen: false }
+        Param { id, value: None, expected: None, state: false, frozen: false, regularizer: None, constraint: None }
     }
 
     /// State, which no optimizer touches; a layer changes it with [`Context::set_state`](crate::Context::set_state).
@@ -43,10 +47,18 @@ impl<A: Scalar> Param<A> {
     /// A second handle to the same weight, for another layer: one gradient, one update (tied weights).
     ///
     /// Both layers may be built or not yet; whichever is built first makes the values for both, so both must be part
-    /// of one model.
+    /// of one model. It has the regularizer and the constraint that this one has now; of those that are set later, the
+    /// ones of the first handle in the model count.
     pub fn tied(&self) -> Self {
-        let (value, expected) = (self.value.clone(), self.expected.clone());
-        Param { id: self.id, value, expected, state: self.state, frozen: self.frozen }
+        Param {
+            id: self.id,
+            value: self.value.clone(),
+            expected: self.expected.clone(),
+            state: self.state,
+            frozen: self.frozen,
+            regularizer: self.regularizer,
+            constraint: self.constraint.clone(),
+        }
     }
 
     /// Becomes a handle to the weight of this identity.
@@ -72,6 +84,44 @@ impl<A: Scalar> Param<A> {
     /// Freezes it or sets it free. A frozen weight gets no gradient, and a frozen state no updates.
     pub fn set_frozen(&mut self, frozen: bool) {
         self.frozen = frozen;
+    }
+
+    /// What it adds to the loss while it is trained.
+    pub fn regularizer(&self) -> Option<&Regularizer> {
+        self.regularizer.as_ref()
+    }
+
+    /// Gives it a regularizer, or none. One that it cannot have is refused when its layer is built, or before the next
+    /// training.
+    pub fn set_regularizer(&mut self, regularizer: impl Into<Option<Regularizer>>) {
+        self.regularizer = regularizer.into();
+    }
+
+    /// What it is made to be after each update.
+    pub fn constraint(&self) -> Option<&Constraint> {
+        self.constraint.as_ref()
+    }
+
+    /// Gives it a constraint, or none. One that it cannot have is refused when its layer is built, or before the next
+    /// training.
+    pub fn set_constraint(&mut self, constraint: impl Into<Option<Constraint>>) {
+        self.constraint = constraint.into();
+    }
+
+    /// Refuses a regularizer or a constraint that values of this shape cannot have.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for a number of theirs, [`Error::Shape`] for the shape.
+    pub(crate) fn check_rules(&self, shape: &[usize]) -> Result<()> {
+        self.regularizer.as_ref().map_or(Ok(()), |regularizer| regularizer.check(shape))?;
+        self.constraint.as_ref().map_or(Ok(()), |constraint| constraint.check(shape))
+    }
+
+    /// Changes the values as the constraint has it, which fits them; `scratch` is memory to use again.
+    pub(crate) fn constrain(&mut self, scratch: &mut Vec<A>) {
+        let (Some(constraint), Some(value)) = (&self.constraint, &mut self.value) else { return };
+        let shape = value.raw_dim();
+        constraint.apply(values_mut(value), shape.slice(), scratch);
     }
 
     /// Whether training changes it.

@@ -149,6 +149,19 @@ fn settings_of_a_trainer_that_cannot_work() {
             "learning rate must be a finite number of at least 0, got -0.1",
         ),
         (trainer().clip_norm(-1.0), "clip_norm must be a finite number above 0, got -1"),
+        (trainer().clip_norm_each(0.0), "clip_norm_each must be a finite number above 0, got 0"),
+        (trainer().clip_value(f64::INFINITY), "clip_value must be a finite number above 0, got inf"),
+        (
+            trainer().clip_norm(1.0).clip_norm_each(2.0),
+            "clip_norm_each must be the only way of clipping, without clip_norm, got 2",
+        ),
+        (trainer().accumulate(0), "accumulate must be at least 1 batch, got 0"),
+        (trainer().rate_for("0", f64::NAN), "factor of rate_for \"0\" must be a finite number of at least 0, got NaN"),
+        (
+            trainer().decay_for("encoder", 0.0),
+            "names of decay_for must be those of parameters of the model (0.weight, 0.bias, 1.weight, 1.bias...), got \
+             \"encoder\"",
+        ),
         (trainer().first_output_weight(f64::NAN), "weight of the loss of output 0 must be finite, got NaN"),
         (
             trainer().metric_of(1, Accuracy::new()),

@@ -1,9 +1,11 @@
 //! What is said of input that cannot be used, word for word.
 
 use layerwise::data::{
-    CsvReader, Impute, KFold, LabelEncoder, MinMaxScaler, OneHotEncoder, SimpleImputer, StandardScaler,
-    StratifiedKFold, Table, TableImputer, ValidationSplit, one_hot, stratified_train_test_split, take,
-    train_test_split,
+    ColumnTransformer, CsvReader, FeatureHasher, Impute, KBinsDiscretizer, KFold, LabelEncoder, MaxAbsScaler,
+    MinMaxScaler, OneHotEncoder, OrdinalEncoder, OutlierClipper, Pipeline, PolynomialFeatures, Power, PowerTransformer,
+    QuantileTransformer, RobustScaler, SimpleImputer, StandardScaler, StratifiedKFold, Table, TableImputer,
+    ValidationSplit, class_weights, datasets, one_hot, over_sample, sample_weights, smote, stratified_train_test_split,
+    take, train_test_split, under_sample,
 };
 use layerwise::{Error, Result};
 use ndarray::{Array2, array};
@@ -188,6 +190,173 @@ fn labels_and_categories_that_are_not_known() -> Result<()> {
         ),
     ]);
     Ok(())
+}
+
+#[test]
+fn arrays_that_other_preprocessors_cannot_take() -> Result<()> {
+    let x = array![[1.0f32, 2.0], [3.0, 4.0]];
+    let huge = array![[1e308], [-1e308]];
+    let mut max_abs = MaxAbsScaler::new();
+    max_abs.fit(&x)?;
+    let mut box_cox = PowerTransformer::new(Power::BoxCox);
+    box_cox.fit(&x)?;
+    let mut polynomial = PolynomialFeatures::new(3);
+    polynomial.fit(&x)?;
+    let unfitted = "fitted before it is used: call `fit` on the training data, got one that is not";
+    assert_messages(vec![
+        (RobustScaler::new().transform(&x).map(nothing), &format!("RobustScaler must be {unfitted}")),
+        (PolynomialFeatures::new(2).transform(&x).map(nothing), &format!("PolynomialFeatures must be {unfitted}")),
+        (OutlierClipper::z_score(3.0).rows_within(&x).map(nothing), &format!("OutlierClipper must be {unfitted}")),
+        (
+            max_abs.transform(&array![[1.0f32]]).map(nothing),
+            "MaxAbsScaler input: expected (rows, 2) as in `fit`, got shape [1, 1]",
+        ),
+        (
+            max_abs.transform(&array![[1.0, f32::INFINITY]]).map(nothing),
+            "MaxAbsScaler input at [0, 1]: expected a finite number or NaN, got inf",
+        ),
+        (
+            KBinsDiscretizer::new(3).fit(&array![[1.0, f32::NAN]]).map(nothing),
+            "KBinsDiscretizer input, feature at [1]: expected a number in at least one row, got NaN in every row",
+        ),
+        (
+            RobustScaler::of().quantile_range(0.0, 100.0).fit(&huge).map(nothing),
+            "RobustScaler input, feature at [0]: expected a spread that f64 holds, got a larger one",
+        ),
+        (
+            RobustScaler::new().quantile_range(75.0, 25.0).fit(&x).map(nothing),
+            "quantile_range must be two percentages from 0 to 100, the smaller one first, got (75, 25)",
+        ),
+        (
+            RobustScaler::new().quantile_range(0.0, 75.0).unit_variance(true).fit(&x).map(nothing),
+            "quantile_range must be two percentages between 0 and 100, the smaller one first, got (0, 75)",
+        ),
+        (QuantileTransformer::new().quantiles(1).fit(&x).map(nothing), "quantiles must be at least 2, got 1"),
+        (KBinsDiscretizer::new(1).fit(&x).map(nothing), "bins must be at least 2, got 1"),
+        (KBinsDiscretizer::new(65537).fit(&x).map(nothing), "bins must be at most 65536, got 65537"),
+        (OutlierClipper::z_score(-1.0).fit(&x).map(nothing), "factor must be a finite number from 0, got -1"),
+        (
+            box_cox.transform(&array![[1.0f32, 0.0]]).map(nothing),
+            "PowerTransformer input at [0, 1]: expected a number above 0 for Box-Cox, got 0",
+        ),
+        (
+            PowerTransformer::new(Power::BoxCox).fit(&array![[1.0f32], [-2.0]]).map(nothing),
+            "PowerTransformer input at [1, 0]: expected a number above 0 for Box-Cox, got -2",
+        ),
+        (PolynomialFeatures::new(0).fit(&x).map(nothing), "degree must be at least 1, got 0"),
+        (
+            PolynomialFeatures::new(9).fit(&Array2::<f32>::zeros((1, 30))).map(nothing),
+            "degree must be one that makes at most 65536 of 30 features, got 9",
+        ),
+        (
+            polynomial.transform(&array![[1.0f32, 1e13]]).map(nothing),
+            "PolynomialFeatures input at [0, 1]: expected products that f32 holds, got 1.000e39",
+        ),
+        (
+            Pipeline::new().then(MaxAbsScaler::new()).then(StandardScaler::new()).transform(&x).map(nothing),
+            &format!("MaxAbsScaler must be {unfitted}"),
+        ),
+        (
+            StandardScaler::new().fit_weighted(&x, &[1.0]).map(nothing),
+            "sample weights against rows: expected length 2, got 1",
+        ),
+        (
+            KBinsDiscretizer::new(3).fit_weighted(&x, &[0.0, 0.0]).map(nothing),
+            "sample weights must be above 0 in at least one row, got 0 in every row",
+        ),
+        (
+            StandardScaler::new().fit_weighted(&x, &[1.0, -1.0]).map(nothing),
+            "sample weight at [1]: expected a finite number from 0, got -1",
+        ),
+    ]);
+    Ok(())
+}
+
+#[test]
+fn columns_that_cannot_be_encoded() -> Result<()> {
+    let table = table()?;
+    let new = Table::from_reader("age,sex,port\n1,x,S\n2,f,T\n".as_bytes(), "new.csv")?;
+    let unfitted = "fitted before it is used: call `fit` on the training data, got one that is not";
+    let mut ordinal = OrdinalEncoder::new();
+    ordinal.fit(&table, &["sex"])?;
+    let given = |column: &str, categories: &[&str]| {
+        OrdinalEncoder::new().categories(column, categories).fit(&table, &["sex"]).map(nothing)
+    };
+    let numbers = |columns: &[&str]| ColumnTransformer::new().numbers(columns, MaxAbsScaler::new());
+    let mut encoded = ColumnTransformer::new().encoded(&["port"], OneHotEncoder::new());
+    encoded.fit(&table)?;
+    assert_messages(vec![
+        (
+            ordinal.transform(&new).map(nothing),
+            r#"new.csv, line 2, column "sex": "x" was not there in `fit`; known are "f", "m""#,
+        ),
+        (OrdinalEncoder::new().transform(&table).map(nothing), &format!("OrdinalEncoder must be {unfitted}")),
+        (OrdinalEncoder::new().fit(&table, &[""; 0]).map(nothing), "the choice of columns of OrdinalEncoder is empty"),
+        (given("port", &["S"]), r#"categories must be of columns that are encoded, each once, got "port""#),
+        (given("sex", &["f", "m", "f"]), r#"categories of "sex" must be different, got "f" twice"#),
+        (given("sex", &["f"]), r#"t.csv, line 3, column "sex": "m" was not there in `fit`; known are "f""#),
+        (given("sex", &[]), r#"t.csv, column "sex": there is no category to learn"#),
+        (
+            ordinal.inverse_transform(&array![[0.0], [2.0]]).map(nothing),
+            "OrdinalEncoder input at [1, 0]: expected a category number below 2, got 2",
+        ),
+        (
+            ordinal.inverse_transform(&array![[0.0, 1.0]]).map(nothing),
+            "OrdinalEncoder input: expected (rows, 1) as in `fit`, got shape [1, 2]",
+        ),
+        (FeatureHasher::new(0).fit(&table, &["sex"]).map(nothing), "features must be from 1 to 65536, got 0"),
+        (FeatureHasher::new(8).transform(&table).map(nothing), &format!("FeatureHasher must be {unfitted}")),
+        (
+            FeatureHasher::new(8).fit(&table, &["sex"])?.transform(&table).map(nothing),
+            "t.csv, line 4, column \"sex\": the cell is missing; `drop_missing` leaves such rows out, `impute` fills \
+             them in",
+        ),
+        (ColumnTransformer::<f32>::of().fit(&table).map(nothing), "ColumnTransformer, which has no part yet, is empty"),
+        (numbers(&["age"]).transform(&table).map(nothing), &format!("ColumnTransformer must be {unfitted}")),
+        (numbers(&["port"]).fit(&table).map(nothing), r#"t.csv, line 2, column "port": "S" is not a finite number"#),
+        (numbers(&[]).fit(&table).map(nothing), "the choice of columns of ColumnTransformer is empty"),
+        (
+            ColumnTransformer::new()
+                .numbers(&["age"], QuantileTransformer::new().quantiles(0))
+                .fit(&table)
+                .map(nothing),
+            r#"columns "age": quantiles must be at least 2, got 0"#,
+        ),
+        (
+            encoded.transform(&new).map(nothing),
+            r#"new.csv, line 3, column "port": "T" was not there in `fit`; known are "C", "Q", "S""#,
+        ),
+        (
+            datasets::RegressionBunch::from_table(&table, "fare").map(nothing),
+            r#"t.csv, column "fare": no such column; there are "age", "sex", "port""#,
+        ),
+    ]);
+    Ok(())
+}
+
+#[test]
+fn classes_that_cannot_be_balanced() {
+    let x = array![[0.0], [1.0], [2.0]];
+    assert_messages(vec![
+        (class_weights(&[0, 2], 3).map(nothing), "class at [1]: expected at least one sample, got none"),
+        (class_weights(&[0, 3], 3).map(nothing), "class label at [1]: expected a class below 3, got 3"),
+        (class_weights(&[], 3).map(nothing), "the set of labels for class_weights is empty"),
+        (
+            sample_weights::<f32>(&[0, 2], &[1.0, 1.0]).map(nothing),
+            "class label at [1]: expected a class below 2, got 2",
+        ),
+        (over_sample(&[], 0).map(nothing), "the set of labels for over_sample is empty"),
+        (under_sample(&[], 0).map(nothing), "the set of labels for under_sample is empty"),
+        (smote(&x, &array![0, 1], 1, 0).map(nothing), "labels against rows: expected length 3, got 2"),
+        (
+            smote(&x, &array![0, 0, 1], 1, 0).map(nothing),
+            "neighbours must be at least 1 and below 1, the rows of class 1, got 1",
+        ),
+        (
+            smote(&array![[f32::NAN]], &array![0], 1, 0).map(nothing),
+            "smote input at [0, 0]: expected a finite number, got NaN",
+        ),
+    ]);
 }
 
 #[test]

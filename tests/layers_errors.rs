@@ -259,8 +259,8 @@ fn inputs_that_cannot_be_joined_name_both_shapes_and_the_number() {
         (
             Box::new(Add::new()),
             shapes(&[&[3], &[3], &[4]]),
-            "input 2: expected shape [3] of input 0, got shape [4]",
-            "input 2: expected shape [2, 3] of input 0, got shape [2, 4]",
+            "input 2: expected shape [3] of the inputs before (an extent may be 1 in one of them), got shape [4]",
+            "input 2: expected shape [2, 3] of the inputs before (an extent may be 1 in one of them), got shape [2, 4]",
         ),
         (
             Box::new(Add::new()),
@@ -361,12 +361,18 @@ fn graphs_that_are_none_are_refused() -> Result<()> {
     let error = graph.initialize(&[3], 0).unwrap_err().to_string();
     assert_eq!(error, "inputs of the graph: expected length 2, got 1");
     let error = graph.initialize_all(&[vec![3], vec![4]], 0).unwrap_err().to_string();
-    assert_eq!(error, "layer 0 (Add): input 1: expected shape [3] of input 0, got shape [4]");
+    assert_eq!(
+        error,
+        "layer 0 (Add): input 1: expected shape [3] of the inputs before (an extent may be 1 in one of them), got shape [4]"
+    );
     graph.initialize_all(&[vec![3], vec![3]], 0)?;
     let error = graph.predict_all(&[zeros(&[1, 3])]).unwrap_err().to_string();
     assert_eq!(error, "inputs of the graph: expected length 2, got 1");
     let error = graph.predict_all(&[zeros(&[1, 3]), zeros(&[1, 2])]).unwrap_err().to_string();
-    assert_eq!(error, "layer 0 (Add): input 1: expected shape [1, 3] of input 0, got shape [1, 2]");
+    assert_eq!(
+        error,
+        "layer 0 (Add): input 1: expected shape [1, 3] of the inputs before (an extent may be 1 in one of them), got shape [1, 2]"
+    );
     let error = graph.predict_all(&[zeros(&[1, 4]), zeros(&[1, 4])]).unwrap_err().to_string();
     assert_eq!(error, "layer 1 (Dense): input: expected 3 features on the last axis, got shape [1, 4]");
     let mut model = Sequential::new().add(graph);

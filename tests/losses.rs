@@ -170,6 +170,18 @@ fn shards_add_up_to_the_batch() -> Result<()> {
 }
 
 #[test]
+fn the_terms_add_up_to_the_value() -> Result<()> {
+    for case in cases::<f64>() {
+        let terms = case.loss.unreduced(&case.output, &case.target, case.weights())?;
+        let rank = case.output.ndim() - usize::from(case.kind == "SoftmaxCrossEntropy");
+        assert_eq!(terms.shape(), &case.output.shape()[..rank], "{}", case.name);
+        let denominator = case.loss.denominator(case.output.shape(), &case.target, case.weights())?;
+        close(&case.name, terms.sum() / denominator, case.value, 1e-12);
+    }
+    Ok(())
+}
+
+#[test]
 fn finite_differences_give_the_gradients() -> Result<()> {
     let mut count = 0;
     for case in cases::<f64>() {

@@ -1,13 +1,16 @@
 //! The metrics against scikit-learn, against themselves in other chunks, and against what users get wrong.
 
 use layerwise::metrics::{
-    Accuracy, Average, ConfusionMatrix, F1, MeanAbsoluteError, MeanSquaredError, Metric, Precision, R2, Recall,
+    Accuracy, Average, AveragePrecision, BalancedAccuracy, BinaryAccuracy, BrierScore, CalibrationError, CohenKappa,
+    ConfusionMatrix, Disagreement, ExplainedVariance, F1, FBeta, LogLoss, MatthewsCorrelation, MaxError,
+    MeanAbsoluteError, MeanAbsolutePercentageError, MeanSquaredError, Metric, Precision, R2, Recall, ReliabilityBin,
+    RocAuc, RootMeanSquaredError, TopKAccuracy,
 };
 use layerwise::{Result, Scalar, Tensor, to_tensor};
 use ndarray::{ArcArray, Axis, IxDyn, Slice, array};
 use serde_json::Value;
 
-/// A metric whose values scikit-learn gives as a list too: one for each class or output, or a matrix.
+/// A metric whose values scikit-learn gives as a list too: one for each class or output, a matrix, a curve.
 trait Listed: Metric<f64> {
     fn list(&self) -> Vec<f64>;
 }
@@ -22,15 +25,48 @@ macro_rules! listed {
         })*
     };
 }
+/// Those whose result is one number.
+macro_rules! single {
+    ($($metric:ident),* $(,)?) => {
+        listed! { $($metric: |_metric| unreachable!("it is one number")),* }
+    };
+}
+single!(Accuracy, BinaryAccuracy, TopKAccuracy, BalancedAccuracy, MatthewsCorrelation, CohenKappa, LogLoss, BrierScore);
 listed! {
-    Accuracy: |_metric| unreachable!("an accuracy is one number"),
     Precision: |metric| metric.per_class(),
     Recall: |metric| metric.per_class(),
     F1: |metric| metric.per_class(),
+    FBeta: |metric| metric.per_class(),
     ConfusionMatrix: |metric| metric.matrix().iter().copied().collect(),
+    CalibrationError: |metric| {
+        let bins = metric.reliability();
+        let numbers: [fn(&ReliabilityBin) -> f64; 3] = [|bin| bin.probability, |bin| bin.frequency, |bin| bin.weight];
+        numbers.iter().flat_map(|number| bins.iter().map(number)).collect()
+    },
+    // Of two classes the curve is wanted, not the one score.
+    RocAuc: |metric| match metric.thresholds(1) {
+        Ok(thresholds) if metric.per_class().len() == 1 => {
+            let curve = thresholds.roc_curve();
+            assert_eq!(curve.thresholds[0], f64::INFINITY);
+            let thresholds = curve.thresholds.iter().skip(1);
+            curve.false_positive_rate.iter().chain(&curve.true_positive_rate).chain(thresholds).copied().collect()
+        }
+        _ => metric.per_class(),
+    },
+    AveragePrecision: |metric| match metric.thresholds(1) {
+        Ok(thresholds) if metric.per_class().len() == 1 => {
+            let curve = thresholds.precision_recall_curve();
+            curve.precision.iter().chain(&curve.recall).chain(&curve.thresholds).copied().collect()
+        }
+        _ => metric.per_class(),
+    },
     MeanSquaredError: |metric| metric.per_output(),
     MeanAbsoluteError: |metric| metric.per_output(),
+    RootMeanSquaredError: |metric| metric.per_output(),
+    MeanAbsolutePercentageError: |metric| metric.per_output(),
+    MaxError: |metric| metric.per_output(),
     R2: |metric| metric.per_output(),
+    ExplainedVariance: |metric| metric.per_output(),
 }
 
 fn tensor<A: Scalar>(value: &Value) -> Option<Tensor<A>> {
@@ -44,10 +80,11 @@ fn of(shape: &[usize], data: &[f64]) -> Tensor<f64> {
     ArcArray::from_shape_vec(IxDyn(shape), data.to_vec()).unwrap()
 }
 
-/// All numbers of a nested list, in order.
+/// All numbers of a nested list, in order; `null` is NaN.
 fn numbers(value: &Value) -> Vec<f64> {
     match value {
         Value::Array(list) => list.iter().flat_map(numbers).collect(),
+        Value::Null => vec![f64::NAN],
         number => vec![number.as_f64().unwrap()],
     }
 }
@@ -63,8 +100,9 @@ struct Case {
 }
 
 fn cases() -> Vec<Case> {
-    let file: Value = serde_json::from_str(include_str!("reference/metrics_sklearn.json")).unwrap();
-    let cases = file["cases"].as_array().unwrap().iter().map(|case| Case {
+    let files = [include_str!("reference/metrics_sklearn.json"), include_str!("reference/metrics_scores.json")];
+    let files = files.map(|file| serde_json::from_str::<Value>(file).unwrap());
+    let cases = files.iter().flat_map(|file| file["cases"].as_array().unwrap()).map(|case| Case {
         name: case["name"].as_str().unwrap().to_owned(),
         kind: case["kind"].as_str().unwrap().to_owned(),
         config: case["config"].clone(),
@@ -89,25 +127,62 @@ impl Case {
             None => None,
             Some(other) => panic!("{other}"),
         };
-        let every_class = self.config["labels"] == "all";
-        macro_rules! score {
-            ($metric:ident) => {{
-                let metric = if every_class { $metric::new().every_class() } else { $metric::new() };
-                match average {
-                    Some(average) => Box::new(metric.average(average)),
-                    None => Box::new(metric),
-                }
+        let config = &self.config;
+        let every_class = config["labels"] == "all";
+        let whole = |key: &str| config[key].as_u64().map(|number| number as usize);
+        // A metric with the settings that the case has.
+        macro_rules! metric {
+            ($metric:expr $(, $method:ident: $setting:expr)*) => {{
+                let metric = $metric;
+                $(let metric = match $setting {
+                    Some(setting) => metric.$method(setting),
+                    None => metric,
+                };)*
+                Box::new(metric)
             }};
+            ($metric:expr; $method:ident if $condition:expr) => {
+                if $condition { $metric.$method() } else { $metric }
+            };
+        }
+        macro_rules! score {
+            ($metric:expr) => {
+                metric!(metric!($metric; every_class if every_class), average: average)
+            };
         }
         match self.kind.as_str() {
             "Accuracy" => Box::new(Accuracy::new()),
-            "Precision" => score!(Precision),
-            "Recall" => score!(Recall),
-            "F1" => score!(F1),
+            "BinaryAccuracy" => Box::new(BinaryAccuracy::new()),
+            "TopKAccuracy" => Box::new(TopKAccuracy::new(whole("k").unwrap())),
+            "Precision" => score!(Precision::new()),
+            "Recall" => score!(Recall::new()),
+            "F1" => score!(F1::new()),
+            "FBeta" => score!(FBeta::new(config["beta"].as_f64().unwrap())),
             "ConfusionMatrix" => Box::new(ConfusionMatrix::new()),
+            "BalancedAccuracy" => Box::new(metric!(BalancedAccuracy::new(); adjusted if config["adjusted"] == true)),
+            "MatthewsCorrelation" => Box::new(MatthewsCorrelation::new()),
+            "CohenKappa" => Box::new(CohenKappa::new().disagreement(match config["disagreement"].as_str() {
+                Some("linear") => Disagreement::Linear,
+                Some("quadratic") => Disagreement::Quadratic,
+                _ => Disagreement::Equal,
+            })),
+            "LogLoss" => Box::new(LogLoss::new()),
+            "BrierScore" => Box::new(BrierScore::new()),
+            "CalibrationError" => {
+                let metric = metric!(CalibrationError::new(); maximum if config["maximum"] == true);
+                metric!(metric, bins: whole("bins"))
+            }
+            "RocAuc" => {
+                let metric = metric!(RocAuc::new(); one_vs_one if config["one_vs_one"] == true);
+                metric!(metric, average: average, bins: whole("bins"))
+            }
+            "AveragePrecision" => metric!(AveragePrecision::new(), average: average, bins: whole("bins")),
             "MeanSquaredError" => Box::new(MeanSquaredError::new()),
             "MeanAbsoluteError" => Box::new(MeanAbsoluteError::new()),
+            "RootMeanSquaredError" => Box::new(RootMeanSquaredError::new()),
+            "MeanAbsolutePercentageError" => Box::new(MeanAbsolutePercentageError::new()),
+            "MaxError" => Box::new(MaxError::new()),
             "R2" => Box::new(R2::new()),
+            "ExplainedVariance" => Box::new(ExplainedVariance::new()),
             other => panic!("{other}"),
         }
     }
@@ -115,7 +190,8 @@ impl Case {
     /// What the metric says, in the form in which scikit-learn says it.
     fn values(&self, metric: &dyn Listed) -> Vec<f64> {
         let per_class = self.config.get("average").is_some_and(Value::is_null);
-        if self.kind == "ConfusionMatrix" || self.config["multioutput"] == "raw_values" || per_class {
+        let curve = self.config.get("list").is_some();
+        if self.kind == "ConfusionMatrix" || self.config["multioutput"] == "raw_values" || per_class || curve {
             metric.list()
         } else {
             vec![metric.result()]
@@ -131,15 +207,40 @@ impl Case {
     fn check(&self, metric: &dyn Listed, tolerance: f64) {
         let got = self.values(metric);
         assert_eq!(got.len(), self.expected.len(), "{}", self.name);
+        // Keras counts in `f32`.
+        let tolerance = self.config["tolerance"].as_f64().unwrap_or(tolerance);
         for (got, expected) in got.iter().zip(&self.expected) {
             let close = (got - expected).abs() <= tolerance * expected.abs().max(1.0);
-            assert!(close, "{}: {got} against {expected}", self.name);
+            assert!(close || (got.is_nan() && expected.is_nan()), "{}: {got} against {expected}", self.name);
         }
     }
 }
 
-const KINDS: [&str; 8] =
-    ["Accuracy", "Precision", "Recall", "F1", "ConfusionMatrix", "MeanSquaredError", "MeanAbsoluteError", "R2"];
+const KINDS: [&str; 23] = [
+    "Accuracy",
+    "BinaryAccuracy",
+    "TopKAccuracy",
+    "Precision",
+    "Recall",
+    "F1",
+    "FBeta",
+    "ConfusionMatrix",
+    "BalancedAccuracy",
+    "MatthewsCorrelation",
+    "CohenKappa",
+    "LogLoss",
+    "BrierScore",
+    "CalibrationError",
+    "RocAuc",
+    "AveragePrecision",
+    "MeanSquaredError",
+    "MeanAbsoluteError",
+    "RootMeanSquaredError",
+    "MeanAbsolutePercentageError",
+    "MaxError",
+    "R2",
+    "ExplainedVariance",
+];
 
 #[test]
 fn every_value_agrees_with_scikit_learn() -> Result<()> {
@@ -413,8 +514,15 @@ fn a_bad_batch_of_numbers_leaves_everything_as_it_was() -> Result<()> {
             "sample weight at [1]: expected a finite number of at least 0, got -2".into(),
         ),
     ];
-    let metrics: [Box<dyn Metric<f64>>; 3] =
-        [Box::new(MeanSquaredError::new()), Box::new(MeanAbsoluteError::new()), Box::new(R2::new())];
+    let metrics: [Box<dyn Metric<f64>>; 7] = [
+        Box::new(MeanSquaredError::new()),
+        Box::new(MeanAbsoluteError::new()),
+        Box::new(RootMeanSquaredError::new()),
+        Box::new(MeanAbsolutePercentageError::new()),
+        Box::new(MaxError::new()),
+        Box::new(R2::new()),
+        Box::new(ExplainedVariance::new()),
+    ];
     for mut metric in metrics {
         metric.update(&good, &good, None)?;
         let before = metric.state();
@@ -451,33 +559,32 @@ fn settings_that_do_not_fit_the_classes_are_refused() {
 #[test]
 fn states_of_another_kind_or_size_are_refused() -> Result<()> {
     let cases = cases();
-    let taken_in: Vec<(String, Box<dyn Listed>)> = cases
+    let case_of = |kind: &&str| {
+        let of_kind = cases.iter().filter(|case| &case.kind == kind && case.config["average"].is_null());
+        let mut large = of_kind.filter(|case| case.name.contains(" 3 classes") || case.name.contains(" 7x3 uniform"));
+        large.next().unwrap()
+    };
+    let taken_in: Vec<(&Case, Box<dyn Listed>)> = KINDS
         .iter()
-        .filter(|case| case.name.contains(" 3 classes") || case.name.contains(" 7x3 uniform"))
-        .filter(|case| case.config["average"].is_null())
+        .map(case_of)
         .map(|case| {
             let mut metric = case.metric();
-            case.update(&mut *metric, 0, case.target.shape()[0]).map(|()| (case.kind.clone(), metric))
+            case.update(&mut *metric, 0, case.target.shape()[0]).map(|()| (case, metric))
         })
         .collect::<Result<_>>()?;
-    let mut kinds: Vec<_> = taken_in.iter().map(|(kind, _)| kind.as_str()).collect();
-    kinds.sort();
-    kinds.dedup();
-    assert_eq!(kinds.len(), KINDS.len(), "{kinds:?}");
     for (mine, one) in &taken_in {
         for (theirs, other) in &taken_in {
-            let mut fresh = cases.iter().find(|case| &case.kind == mine).unwrap().metric();
-            assert_eq!(fresh.merge(&other.state()).is_ok(), mine == theirs, "{mine} takes {theirs}");
-            if mine != theirs {
-                assert!(fresh.result().is_nan());
-            }
+            let mut fresh = mine.metric();
+            let same = mine.kind == theirs.kind;
+            assert_eq!(fresh.merge(&other.state()).is_ok(), same, "{} takes {}", mine.kind, theirs.kind);
+            assert!(same || fresh.result().is_nan());
         }
         // Cut short, too long, empty: nothing is taken in.
         let state = one.state();
-        let mut fresh = cases.iter().find(|case| &case.kind == mine).unwrap().metric();
+        let mut fresh = mine.metric();
         fresh.merge(&state)?;
         for broken in [&state[..state.len() - 1], &[&state[..], &[1.0]].concat(), &state[..1], &[]] {
-            assert!(fresh.merge(broken).is_err(), "{mine} takes {broken:?}");
+            assert!(fresh.merge(broken).is_err(), "{} takes {broken:?}", mine.kind);
             assert_eq!(fresh.state(), state);
         }
     }
@@ -521,7 +628,7 @@ fn tables_are_aligned_and_read_like_scikit_learns() -> Result<()> {
    macro avg       0.50      0.56      0.49         5
 weighted avg       0.70      0.60      0.61         5
 ";
-    assert_eq!(confusion.report(), report[1..]);
+    assert_eq!(confusion.report().to_string(), report[1..]);
     let table = "\
 true \\ predicted  class 0  class 1  class 2
          class 0        1        0        0

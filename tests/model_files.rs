@@ -350,6 +350,26 @@ fn a_description_that_does_not_fit_its_weights_is_refused() -> Result<()> {
             "the model in it: there is no parameter 2.weight to freeze or tie".into(),
         ),
         (
+            good(&|it| it["rules"] = json!([{ "parameter": "2.weight", "regularizer": { "name": "L1", "factor": 0.1 } }])),
+            &[3, 3],
+            "the model in it: there is no parameter 2.weight for a regularizer or a constraint".into(),
+        ),
+        (
+            good(&|it| {
+                let constraint = json!({ "name": "Norm", "least": 0.0, "most": "NaN", "rate": 1.0, "axes": [0] });
+                it["rules"] = json!([{ "parameter": "0.weight", "constraint": constraint }]);
+            }),
+            &[3, 3],
+            "the model in it: 0.weight: largest norm must be a finite number of at least 0, got NaN".into(),
+        ),
+        (
+            good(&|it| it["rules"] = json!([{ "parameter": "0.weight", "regularizer": { "name": "L3" } }])),
+            &[3, 3],
+            "the model in it: model.rules[0].regularizer must be an object with the name of a regularizer, got \
+             {\"name\":\"L3\"}"
+                .into(),
+        ),
+        (
             good(&|it| it["ties"] = json!([["1.weight", "0.weight"]])),
             &[3, 3],
             "the model in it: 0.weight is tied to 1.weight, which does not come before it".into(),

@@ -7,9 +7,14 @@ mod counting;
 
 use counting::{BATCH, Piece, allocations, check, check_all, piece, wave};
 use layerwise::Model;
-use layerwise::layers::{Add, BatchNormalization, Concatenate, Dropout, Embedding, Flatten, Reshape, SimpleRnn};
-use layerwise::metrics::{F1, Precision, Recall};
+use layerwise::layers::{self, Add, BatchNormalization, Concatenate, Dropout, Embedding, Flatten, Reshape, SimpleRnn};
+use layerwise::losses::*;
+use layerwise::metrics::{self, F1, Precision, Recall};
+use layerwise::optimizers::{Adadelta, Adafactor, Adagrad, Adamax, Lamb, Lion, Muon, Nadam, RAdam, RmsProp};
 use layerwise::prelude::*;
+use layerwise::schedules::{
+    CosineRestarts, Exponential, InverseTime, MultiStepDecay, OneCycle, Piecewise, Polynomial, StepDecay,
+};
 use ndarray::{Array, Array1, Array2, Array3, ArrayD, IxDyn};
 
 fn ids(shape: &[usize], vocabulary: usize) -> ArrayD<f32> {
@@ -20,7 +25,10 @@ fn ids(shape: &[usize], vocabulary: usize) -> ArrayD<f32> {
 
 fn activations() -> Vec<Activation> {
     use Activation::*;
-    vec![Linear, Relu, LeakyRelu(0.1), LeakyRelu(-0.1), Sigmoid, Tanh, Softmax, Gelu, GeluTanh]
+    let smooth = [Elu(1.0), Selu, Celu(2.0), LogSigmoid, Silu, HardSwish, Mish, Softplus(1.0), Softsign, Exponential];
+    let hard = [Relu6, HardSigmoid, HardTanh(-1.0, 1.0), HardShrink(0.1), SoftShrink(0.1), Threshold(0.1, 0.0)];
+    let others = [Linear, Relu, LeakyRelu(0.1), LeakyRelu(-0.1), Sigmoid, Tanh, TanhShrink, Gelu, GeluTanh];
+    [&smooth[..], &hard, &others, &[Softmax, LogSoftmax]].concat()
 }
 
 /// Every layer on inputs up to rank 4.
@@ -36,6 +44,13 @@ fn layers() -> Result<Vec<Piece>> {
             add(&format!("{activation:?}"), piece("", activation, &x))?;
             add(&format!("Dense {activation:?}"), piece("", Dense::new(6).activation(activation), &x))?;
         }
+        for axis in 1..rank as isize {
+            add(&format!("Softmax over {axis}"), piece("", layers::Softmax::new().axis(axis), &x))?;
+            add(&format!("LogSoftmax over {axis}"), piece("", layers::LogSoftmax::new().axis(axis), &x))?;
+        }
+        add("PRelu", piece("", layers::PRelu::new(), &x))?;
+        add("PRelu per channel", piece("", layers::PRelu::new().per_channel(), &x))?;
+        add("PRelu per element", piece("", layers::PRelu::new().per_element(), &x))?;
         add("Dropout", piece("", Dropout::new(0.4), &x))?;
         add("BatchNormalization", piece("", BatchNormalization::new(), &x))?;
         add("Flatten", piece("", Flatten::new(), &x))?;
@@ -150,7 +165,88 @@ fn heads() -> Result<Vec<Piece>> {
             Dataset::new(&x, &binary)?.weights(&weights)?,
             Box::new(move || with_metrics(Trainer::new(BinaryCrossEntropy::new(), Adam::new(1e-3)))),
         ),
+        head(
+            "regularizers, constraints and values clipped",
+            Box::new(ruled()),
+            Dataset::new(&x, &labels)?,
+            Box::new(move || with_metrics(Trainer::new(softmax(), AdamW::new(1e-3)).clip_value(0.1))),
+        ),
+        head(
+            "gathered batches, groups and each norm clipped",
+            Box::new(ruled()),
+            Dataset::new(&x, &labels)?,
+            Box::new(move || {
+                let rule = Sgd::new(0.1).momentum(0.9).weight_decay(1e-4);
+                let trainer = Trainer::new(softmax(), rule).accumulate(3).clip_norm_each(0.5);
+                with_metrics(trainer.rate_for("1", 0.1).no_decay_for_biases_and_norms())
+            }),
+        ),
     ])
+}
+
+/// Every regularizer and every constraint, and a weight that is used twice.
+fn ruled() -> Graph {
+    let mut graph = Graph::new();
+    let x = graph.input();
+    let slowly = NormConstraint::between(0.5, 1.0).rate(0.1).axes([0, 1]);
+    let rows = Dense::new(4).weight_regularizer(Regularizer::OrthogonalRows(0.1)).weight_constraint(slowly);
+    let rows = graph.share(rows.bias_regularizer(Regularizer::L1(0.1)).bias_constraint(Constraint::NonNegative));
+    let columns = Dense::new(3).weight_regularizer(Regularizer::OrthogonalColumns(0.1));
+    let columns = columns.bias_regularizer(Regularizer::L1L2 { l1: 0.1, l2: 0.1 });
+    let once = graph.apply(rows, x);
+    let twice = graph.apply(rows, once);
+    let y = graph.add(columns.weight_constraint(NormConstraint::max(1.0)), twice);
+    graph.outputs(&[y])
+}
+
+/// Each loss on what a layer of six outputs gives, with sample weights.
+fn losses() -> Result<Vec<Piece>> {
+    let x: Array2<f32> = Array::from_shape_fn((BATCH, 4), |(i, j)| (i as f32 - 2.0 * j as f32) / 10.0);
+    let weights: Array1<f32> = (0..BATCH).map(|i| 1.0 + i as f32 / 4.0).collect();
+    let labels = ids(&[BATCH], 3);
+    let answers = ids(&[BATCH, 6], 2);
+    let mut pieces = Vec::new();
+    // A sigmoid keeps all outputs above 0, as some losses need.
+    macro_rules! add {
+        ($($loss:expr, $target:expr;)*) => {$({
+            let trainer = || Trainer::new($loss, Adam::new(1e-3)).progress(Progress::Silent);
+            pieces.push(Piece {
+                name: stringify!($loss).into(),
+                model: Box::new(Sequential::new().add(Dense::new(6)).add(Activation::Sigmoid)),
+                data: Dataset::new(&x, &$target)?.weights(&weights)?,
+                trainer: Box::new(trainer),
+            });
+        })*};
+    }
+    add! {
+        MeanAbsoluteError::new(), answers;
+        MeanAbsolutePercentageError::new(), answers;
+        MeanSquaredLogarithmicError::new(), answers;
+        Huber::new(), answers;
+        LogCosh::new(), answers;
+        Poisson::new(), answers;
+        Poisson::new().log_input(true).full(true), answers;
+        Hinge::new(), answers;
+        SquaredHinge::new(), answers;
+        BinaryCrossEntropy::new().label_smoothing(0.1), answers;
+        BinaryCrossEntropy::new().probabilities(true), answers;
+        BinaryFocal::new(), answers;
+        BinaryFocal::new().probabilities(true), answers;
+        SoftmaxCrossEntropy::new().label_smoothing(0.1).ignore_class(2), labels;
+        CategoricalCrossEntropy::new(), labels;
+        CategoricalFocal::new(), labels;
+        CategoricalFocal::new().probabilities(true), answers;
+        CategoricalHinge::new(), labels;
+        KLDivergence::new(), answers;
+        CosineSimilarity::new(), answers;
+        Quantile::new(0.5), answers;
+        Quantile::several(vec![0.1, 0.2, 0.3, 0.4, 0.5, 0.6]), labels;
+        GaussianNegativeLogLikelihood::new(), ids(&[BATCH, 3], 2);
+        Contrastive::new(), answers;
+        Contrastive::new().embeddings(true), ids(&[BATCH], 2);
+        TripletMargin::new().swap(true), labels;
+    }
+    Ok(pieces)
 }
 
 /// The memory that a process holds, in KiB, where the system tells.
@@ -164,7 +260,10 @@ fn resident() -> Option<usize> {
 fn nothing_is_allocated_in_a_steady_state() -> Result<()> {
     let mut pieces = layers()?;
     pieces.extend(heads()?);
-    assert!(pieces.len() > 60, "{} pieces", pieces.len());
+    pieces.extend(losses()?);
+    pieces.extend(schedules()?);
+    pieces.extend(optimizers()?);
+    assert!(pieces.len() > 100, "{} pieces", pieces.len());
     check_all(&mut pieces)?;
     // Also after other models have run: the first ones again, with a new trainer each.
     for piece in &mut pieces {
@@ -172,7 +271,72 @@ fn nothing_is_allocated_in_a_steady_state() -> Result<()> {
     }
     two_models_in_turn(&mut pieces)?;
     predictions_on_two_threads()?;
+    metrics_of_batches()?;
     a_million_predictions(&pieces)
+}
+
+/// Every rule that is not among the heads.
+fn optimizers() -> Result<Vec<Piece>> {
+    let x: Array2<f32> = Array::from_shape_fn((BATCH, 4), |(i, j)| (i as f32 - 2.0 * j as f32) / 10.0);
+    let labels: Array1<usize> = (0..BATCH).map(|i| i % 3).collect();
+    let of = |name: &str, make: fn() -> Trainer| -> Result<Piece> {
+        let model = Sequential::new().add(Dense::new(8).activation(Activation::Relu)).add(Dense::new(3));
+        Ok(Piece {
+            name: name.into(),
+            model: Box::new(model),
+            data: Dataset::new(&x, &labels)?,
+            trainer: Box::new(make),
+        })
+    };
+    Ok(vec![
+        of("Adadelta", || Trainer::new(SoftmaxCrossEntropy::new(), Adadelta::new(1.0)))?,
+        of("Adafactor", || Trainer::new(SoftmaxCrossEntropy::new(), Adafactor::new(0.01).weight_decay(0.1)))?,
+        of("Adagrad", || Trainer::new(SoftmaxCrossEntropy::new(), Adagrad::new(0.01)))?,
+        of("AMSGrad", || Trainer::new(SoftmaxCrossEntropy::new(), Adam::new(0.01).amsgrad(true)))?,
+        of("Adamax", || Trainer::new(SoftmaxCrossEntropy::new(), Adamax::new(0.01)))?,
+        of("LAMB", || Trainer::new(SoftmaxCrossEntropy::new(), Lamb::new(0.01)).clip_norm(0.1))?,
+        of("Lion", || Trainer::new(SoftmaxCrossEntropy::new(), Lion::new(0.01)))?,
+        of("Muon", || Trainer::new(SoftmaxCrossEntropy::new(), Muon::new(0.01)))?,
+        of("Nadam", || Trainer::new(SoftmaxCrossEntropy::new(), Nadam::new(0.01)))?,
+        of("RAdam", || Trainer::new(SoftmaxCrossEntropy::new(), RAdam::new(0.01)))?,
+        of("RMSprop", || Trainer::new(SoftmaxCrossEntropy::new(), RmsProp::new(0.01).centered(true)))?,
+    ])
+}
+
+/// Every schedule, short enough that the counted steps reach its turns.
+fn schedules() -> Result<Vec<Piece>> {
+    let of = |name: &str, make: fn() -> Box<dyn Schedule>| -> Result<Piece> {
+        let trainer = move || Trainer::new(MeanSquaredError::new(), Sgd::new(Any(make())));
+        Ok(Piece { name: name.into(), trainer: Box::new(trainer), ..piece("", Dense::new(2), &wave(&[BATCH, 3]))? })
+    };
+    Ok(vec![
+        of("StepDecay", || Box::new(StepDecay::new(0.1, 5)))?,
+        of("MultiStepDecay", || Box::new(MultiStepDecay::new(0.1, &[2, 6, 8])))?,
+        of("Exponential", || Box::new(Exponential::new(0.1, 0.9)))?,
+        of("InverseTime", || Box::new(InverseTime::new(0.1, 0.5)))?,
+        of("Polynomial", || Box::new(Polynomial::new(0.1, 6).cycle(true)))?,
+        of("Piecewise", || Box::new(Piecewise::new(0.1).then(3, 0.2).then(6, 0.05)))?,
+        of("CosineRestarts", || Box::new(CosineRestarts::new(0.1, 2).longer(2).warmup(2)))?,
+        of("OneCycle", || Box::new(OneCycle::new(0.1, 12)))?,
+        of("a closure", || Box::new(|step: u64| 0.1 / (1.0 + step as f64)))?,
+    ])
+}
+
+/// A schedule of some kind.
+struct Any(Box<dyn Schedule>);
+
+impl Schedule for Any {
+    fn kind(&self) -> &str {
+        self.0.kind()
+    }
+
+    fn config(&self) -> serde_json::Value {
+        self.0.config()
+    }
+
+    fn rate(&self, step: u64) -> f64 {
+        self.0.rate(step)
+    }
 }
 
 /// Two trainers and two models, a step of each in turn.
@@ -202,6 +366,54 @@ fn predictions_on_two_threads() -> Result<()> {
     let predict = |count| (0..count).try_for_each(|_| trainer.predict(&model, &x).map(drop));
     predict(20)?;
     assert_eq!(allocations(|| predict(20))?, 0, "predictions on two threads allocate");
+    Ok(())
+}
+
+/// Every metric, from its second epoch on: those that keep scores have their room by then.
+fn metrics_of_batches() -> Result<()> {
+    use metrics::*;
+    let of_classes: Vec<Box<dyn Metric>> = vec![
+        Box::new(Accuracy::new()),
+        Box::new(TopKAccuracy::new(2)),
+        Box::new(Precision::new()),
+        Box::new(Recall::new()),
+        Box::new(F1::new()),
+        Box::new(FBeta::new(2.0)),
+        Box::new(ConfusionMatrix::new()),
+        Box::new(BalancedAccuracy::new()),
+        Box::new(MatthewsCorrelation::new()),
+        Box::new(CohenKappa::new().disagreement(Disagreement::Linear)),
+        Box::new(LogLoss::new()),
+        Box::new(BrierScore::new()),
+        Box::new(CalibrationError::new()),
+        Box::new(RocAuc::new()),
+        Box::new(RocAuc::new().bins(100)),
+        Box::new(AveragePrecision::new()),
+    ];
+    let of_numbers: Vec<Box<dyn Metric>> = vec![
+        Box::new(BinaryAccuracy::new()),
+        Box::new(metrics::MeanSquaredError::new()),
+        Box::new(MeanAbsoluteError::new()),
+        Box::new(RootMeanSquaredError::new()),
+        Box::new(MeanAbsolutePercentageError::new()),
+        Box::new(MaxError::new()),
+        Box::new(R2::new()),
+        Box::new(ExplainedVariance::new()),
+    ];
+    let prediction = wave(&[BATCH, 3]).mapv(f32::abs).into_shared();
+    let labels = ids(&[BATCH], 3).into_shared();
+    let answers = ids(&[BATCH, 3], 2).into_shared();
+    let weights = [0.5; BATCH];
+    for (metrics, target) in [(of_classes, labels), (of_numbers, answers)] {
+        for mut metric in metrics {
+            let mut epoch = || {
+                metric.reset();
+                (0..5).try_for_each(|_| metric.update(&prediction, &target, Some(&weights)))
+            };
+            epoch()?;
+            assert_eq!(allocations(epoch)?, 0, "{} allocates", metric.name());
+        }
+    }
     Ok(())
 }
 

@@ -9,9 +9,45 @@ use counting::{BATCH, Piece, check_all, piece, wave};
 use layerwise::layers::*;
 use layerwise::prelude::*;
 
+/// Every merge, with inputs that are spread and vectors along either axis. Sequences of 6 steps and 3 features.
+fn merges() -> Graph {
+    let mut graph = Graph::new();
+    let x = graph.input();
+    let y = graph.add(Dense::new(3), x);
+    let narrow = graph.add(Dense::new(1), x);
+    let product = graph.merge(Multiply::new(), &[x, y, narrow]);
+    let difference = graph.merge(Subtract::new(), &[x, narrow]);
+    let mean = graph.merge(Average::new(), &[narrow, y, product]);
+    let largest = graph.merge(Maximum::new(), &[x, y, narrow]);
+    let smallest = graph.merge(Minimum::new(), &[mean, largest]);
+    let sum = graph.merge(Add::new(), &[smallest, difference, narrow]);
+    let cosines = graph.merge(Dot::new(1).normalize(), &[sum, y]); // (3, 3)
+    let back = graph.merge(Dot::along(2, 1), &[sum, cosines]); // (6, 3)
+    graph.outputs(&[back])
+}
+
+/// Masks that go through every container and meet in merges.
+fn masks() -> Sequential {
+    let mut graph = Graph::new();
+    let x = graph.input();
+    let y = graph.add(Dense::new(3).activation(Activation::Tanh), x);
+    let sum = graph.merge(Add::new(), &[x, y]);
+    let long = graph.merge(Concatenate::new(1), &[sum, y]);
+    let wide = graph.merge(Concatenate::new(-1), &[long, long]);
+    let graph = graph.outputs(&[wide]);
+    Sequential::new()
+        .add(Masking::new(0.0))
+        .add(Residual::new(SimpleRnn::new(3).return_sequences()))
+        .add(graph)
+        .add(Dropout::new(0.1))
+        .add(SimpleRnn::new(4))
+}
+
 fn pieces() -> Result<Vec<Piece>> {
     let images = wave(&[BATCH, 4, 5, 8]);
     let steps = wave(&[BATCH, 6, 3]);
+    let mut padded = steps.clone();
+    padded.slice_axis_mut(ndarray::Axis(1), (4..).into()).fill(0.0);
     let linear = UpSampling2d::new((2, 2)).interpolation(Interpolation::Bilinear);
     let model = Sequential::new()
         .add(ChannelsLast::new())
@@ -48,6 +84,20 @@ fn pieces() -> Result<Vec<Piece>> {
         piece("InstanceNormalization", InstanceNormalization::new(), &images)?,
         piece("InstanceNormalization of sequences", InstanceNormalization::new(), &steps)?,
         piece("LayerNormalization", LayerNormalization::new(), &images)?,
+        piece("LayerNormalization over all axes", LayerNormalization::new().axes(3), &images)?,
+        piece("RmsNormalization", RmsNormalization::new(), &images)?,
+        piece("UnitNormalization", UnitNormalization::new(), &steps)?,
+        piece("UnitNormalization of an inner axis", UnitNormalization::new().axis(1), &images)?,
+        piece("AlphaDropout", AlphaDropout::new(0.2), &steps)?,
+        piece("GaussianDropout", GaussianDropout::new(0.2), &steps)?,
+        piece("GaussianNoise", GaussianNoise::new(0.2), &images)?,
+        piece("ActivityRegularization", ActivityRegularization::new(0.1, 0.2), &images)?,
+        piece("Identity", Identity::new(), &steps)?,
+        piece("Rescaling", Rescaling::new(2.0).offset(1.0), &images)?,
+        piece("Rescaling of channels", Rescaling::channels([2.0, 1.0, 0.5], [0.0, 1.0, 2.0]), &steps)?,
+        piece("RepeatVector", RepeatVector::new(3), &wave(&[BATCH, 4]))?,
+        piece("merges", merges(), &steps)?,
+        piece("masks", masks(), &padded)?,
         piece("SpatialDropout1d", SpatialDropout1d::new(0.4), &steps)?,
         piece("SpatialDropout2d", SpatialDropout2d::new(0.4), &images)?,
         piece("a model of them", model, &wave(&[BATCH, 3, 4, 6]))?,

@@ -1,7 +1,9 @@
 //! The optimizers through the trainer: PyTorch's and Keras's trajectories, and what the engine around the rules owes.
 
 use layerwise::losses::Samples;
-use layerwise::optimizers::{Adam, AdamW, Sgd};
+use layerwise::optimizers::{
+    Adadelta, Adafactor, Adagrad, Adam, AdamW, Adamax, Lamb, Lion, Muon, Nadam, RAdam, RmsProp, Sgd,
+};
 use layerwise::prelude::*;
 use layerwise::schedules::{Cosine, Schedule};
 use layerwise::{to_tensor, values};
@@ -256,6 +258,141 @@ fn the_two_forms_of_momentum_agree_as_long_as_the_rate_stays_the_same() -> Resul
             assert_close(&torch, &keras, 1e-12, "constant rate");
         }
     }
+    Ok(())
+}
+
+/// The trainer of a case of the further rules: each number and switch by its name.
+macro_rules! further_rule {
+    ($case:expr, $rate:expr, $($rule:ident: $($number:ident)*; $($switch:ident)*,)*) => {
+        match $case["kind"].as_str().unwrap() {
+            $(stringify!($rule) => {
+                let mut rule = $rule::new($rate);
+                for (name, value) in $case["numbers"].as_object().unwrap() {
+                    let value = value.as_f64().unwrap();
+                    rule = match name.as_str() {
+                        "weight_decay" => rule.weight_decay(value),
+                        $(stringify!($number) => rule.$number(value),)*
+                        other => panic!("{other}"),
+                    };
+                }
+                for name in $case["switches"].as_array().unwrap() {
+                    rule = match name.as_str().unwrap() {
+                        "decoupled_decay" => rule.decoupled_decay(true),
+                        $(stringify!($switch) => rule.$switch(true),)*
+                        other => panic!("{other}"),
+                    };
+                }
+                Trainer::of(Ones, rule)
+            })*
+            other => panic!("{other}"),
+        }
+    };
+}
+
+fn further<A: Scalar>(case: &Value) -> Trainer<A> {
+    let rates = case["lrs"].as_array().map_or_else(|| vec![case["rate"].as_f64().unwrap()], |_| numbers(&case["lrs"]));
+    further_rule!(case, Rates(rates.clone()),
+        RmsProp: alpha epsilon momentum; centered,
+        Adagrad: initial_accumulator rate_decay epsilon;,
+        Adadelta: rho epsilon;,
+        Adam: beta1 beta2 epsilon; amsgrad,
+        AdamW: beta1 beta2 epsilon; amsgrad,
+        Adamax: beta1 beta2 epsilon;,
+        Nadam: beta1 beta2 epsilon momentum_decay;,
+        RAdam: beta1 beta2 epsilon;,
+        Adafactor: beta2_decay scale_epsilon clip;,
+        Muon: momentum epsilon vector_rate; plain_momentum match_rms_adamw,
+        Lion: beta1 beta2;,
+        Lamb: beta1 beta2 epsilon;,
+    )
+}
+
+fn compare_further<A: Scalar>(tolerance: f64, shards: &[usize]) -> Result<()> {
+    let start = reference();
+    let file: Value = serde_json::from_str(include_str!("reference/optimizers_rules.json")).unwrap();
+    let steps = numbers(&file["steps"]);
+    for case in file["cases"].as_array().unwrap() {
+        for &shards in shards {
+            let mut model = Listed::<A>::of_file(&start)?;
+            let mut trainer = further(case).shards(shards);
+            for step in 0..25 {
+                trainer.step(&mut model, &batch(step)?)?;
+                let Some(at) = steps.iter().position(|&kept| kept == step as f64) else { continue };
+                for (ours, theirs) in weights(&model)?.iter().zip(lists(&case["weights"][at])) {
+                    let place = format!("{}, step {step}, {shards} shards", case["name"]);
+                    assert_close(ours, &theirs, tolerance, &place);
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn every_step_of_the_further_rules_is_that_of_pytorch_or_optax() -> Result<()> {
+    compare_further::<f64>(1e-11, &[1, 2])
+}
+
+#[test]
+fn every_step_of_the_further_rules_is_that_of_pytorch_or_optax_in_f32() -> Result<()> {
+    compare_further::<f32>(1e-4, &[1, 3])
+}
+
+#[test]
+fn numbers_of_the_further_rules_that_cannot_work_are_refused() -> Result<()> {
+    let cases: Vec<(Trainer<f64>, &str)> = vec![
+        (Trainer::of(Ones, RmsProp::new(0.1).alpha(1.0)), "alpha must be at least 0 and below 1, got 1"),
+        (Trainer::of(Ones, RmsProp::new(0.1).momentum(-0.5)), "momentum must be at least 0 and below 1, got -0.5"),
+        (Trainer::of(Ones, RmsProp::new(f64::NAN)), "learning rate must be a finite number of at least 0, got NaN"),
+        (
+            Trainer::of(Ones, Adagrad::new(0.1).initial_accumulator(-1.0)),
+            "initial accumulator must be a finite number of at least 0, got -1",
+        ),
+        (
+            Trainer::of(Ones, Adagrad::new(0.1).rate_decay(f64::INFINITY)),
+            "rate decay must be a finite number of at least 0, got inf",
+        ),
+        (Trainer::of(Ones, Adadelta::new(0.1).rho(f64::NAN)), "rho must be at least 0 and below 1, got NaN"),
+        (Trainer::of(Ones, Adadelta::new(0.1).epsilon(0.0)), "epsilon must be a finite number above 0, got 0"),
+        (Trainer::of(Ones, Adamax::new(0.1).betas(0.9, 1.0)), "beta2 must be at least 0 and below 1, got 1"),
+        (
+            Trainer::of(Ones, Nadam::new(0.1).momentum_decay(-1.0)),
+            "momentum decay must be a finite number of at least 0, got -1",
+        ),
+        (
+            Trainer::of(Ones, RAdam::new(0.1).weight_decay(-1.0)),
+            "weight decay must be a finite number of at least 0, got -1",
+        ),
+        (Trainer::of(Ones, Lion::new(0.1).beta1(1.5)), "beta1 must be at least 0 and below 1, got 1.5"),
+        (Trainer::of(Ones, Lamb::new(0.1).epsilon(-1.0)), "epsilon must be a finite number above 0, got -1"),
+        (
+            Trainer::of(Ones, Adafactor::new(0.1).beta2_decay(0.5)),
+            "beta2 decay must be a finite number of at most 0, got 0.5",
+        ),
+        (Trainer::of(Ones, Adafactor::new(0.1).clip(0.0)), "clip must be a finite number above 0, got 0"),
+        (Trainer::of(Ones, Muon::new(0.1).momentum(1.0)), "momentum must be at least 0 and below 1, got 1"),
+        (
+            Trainer::of(Ones, Muon::new(0.1).vector_rate(-1.0)),
+            "vector rate must be a finite number of at least 0, got -1",
+        ),
+    ];
+    let file = reference();
+    for (mut trainer, message) in cases {
+        let mut model = Listed::of_file(&file)?;
+        assert_eq!(trainer.step(&mut model, &batch(0)?).unwrap_err().to_string(), message);
+    }
+    Ok(())
+}
+
+#[test]
+fn a_constant_gradient_has_no_deviation_below_zero() -> Result<()> {
+    let mut model = Listed::<f32>::of(vec![vec![vec![0.1; 12], vec![0.3; 5]]]);
+    model.initialize(&[2], 0)?;
+    let mut trainer = Trainer::of(Ones, RmsProp::new(1e-3).alpha(0.5).centered(true).epsilon(1.0));
+    for _ in 0..2000 {
+        trainer.step(&mut model, &batch(0)?)?;
+    }
+    assert!(weights(&model)?.concat().iter().all(|w| w.is_finite() && *w < 0.0));
     Ok(())
 }
 

@@ -31,7 +31,8 @@ fn every_layer_is_made_again_from_its_settings_and_their_text() -> Result<()> {
         seen.insert(layer.kind().to_owned());
     }
     assert_eq!(seen.iter().map(String::as_str).collect::<Vec<_>>(), registry.kinds().0, "a kind without a case");
-    assert_eq!(registry.kinds().1, ["Add", "Concatenate"]);
+    let merges = ["Add", "Average", "Concatenate", "Dot", "Maximum", "Minimum", "Multiply", "Subtract"];
+    assert_eq!(registry.kinds().1, merges);
     Ok(())
 }
 

@@ -10,6 +10,7 @@ use layerwise::data::augmentation::{MixUp, RandomCrop, RandomFlip};
 use layerwise::data::datasets;
 use layerwise::layers::SpatialDropout2d;
 use layerwise::metrics::{F1, MeanAbsoluteError, R2};
+use layerwise::optimizers::{Adadelta, Adafactor, Adagrad, Adamax, Lamb, Lion, Muon, Nadam, RAdam, RmsProp};
 use layerwise::prelude::*;
 use layerwise::schedules::Cosine;
 use layerwise::to_tensor;
@@ -148,7 +149,18 @@ fn every_optimizer_goes_on() -> Result<()> {
     check("nesterov", || mlp::<f32>(Sgd::new(0.1).momentum(0.9).nesterov(true).scaled_velocity(true), 1))?;
     check("adam", || mlp::<f32>(Adam::new(0.01), 1))?;
     check("adam with decay", || mlp::<f64>(Adam::new(Cosine::new(0.01, 7).warmup(3)).weight_decay(0.1), 1))?;
-    check("adamw", || mlp::<f32>(AdamW::new(Cosine::new(0.01, 7).minimum(1e-3)).betas(0.8, 0.9), 1))
+    check("adamw", || mlp::<f32>(AdamW::new(Cosine::new(0.01, 7).minimum(1e-3)).betas(0.8, 0.9), 1))?;
+    check("adam with amsgrad", || mlp::<f32>(Adam::new(0.01).amsgrad(true), 1))?;
+    check("rmsprop", || mlp::<f32>(RmsProp::new(0.01).centered(true).momentum(0.9), 2))?;
+    check("adagrad", || mlp::<f32>(Adagrad::new(0.1).initial_accumulator(0.1), 1))?;
+    check("adadelta", || mlp::<f64>(Adadelta::new(1.0), 1))?;
+    check("adamax", || mlp::<f32>(Adamax::new(0.01), 1))?;
+    check("nadam", || mlp::<f32>(Nadam::new(0.01), 1))?;
+    check("radam", || mlp::<f32>(RAdam::new(0.01).betas(0.9, 0.99), 1))?;
+    check("lion", || mlp::<f32>(Lion::new(0.01), 1))?;
+    check("lamb", || mlp::<f32>(Lamb::new(0.01).weight_decay(0.1), 2))?;
+    check("adafactor", || mlp::<f32>(Adafactor::new(0.01), 1))?;
+    check("muon", || mlp::<f64>(Muon::new(0.01), 2))
 }
 
 #[test]
@@ -157,6 +169,28 @@ fn several_shards_go_on() -> Result<()> {
     check("clipped", || {
         let mut setup = mlp::<f64>(Sgd::new(0.1).momentum(0.5), 2)?;
         setup.trainer = setup.trainer.clip_norm(0.05);
+        Ok(setup)
+    })
+}
+
+#[test]
+fn gathered_gradients_go_on() -> Result<()> {
+    check("gathered in 2 shards", || {
+        let mut setup = mlp::<f32>(Adam::new(0.01), 2)?;
+        setup.trainer = setup.trainer.accumulate(2).clip_norm(0.1).rate_for("0", 0.5);
+        Ok(setup)
+    })?;
+    check("gathered with penalties and constraints", || {
+        let mut setup = mlp::<f64>(AdamW::new(0.01).weight_decay(0.1), 1)?;
+        setup.trainer = setup.trainer.accumulate(2).clip_value(0.01).no_decay_for_biases_and_norms();
+        let model = Sequential::of()
+            .add(Embedding::of(9, 3).weight_regularizer(Regularizer::L2(0.1)))
+            .add(Flatten::new())
+            .add(BatchNormalization::of())
+            .add(Dense::of(3).weight_constraint(NormConstraint::max(0.5)).bias_regularizer(Regularizer::L1(0.1)));
+        setup.model = Box::new(model);
+        let ids = setup.data.inputs()[0].mapv(f64::round).into_shared();
+        setup.data = Dataset::of_tensors(vec![ids], setup.data.targets().to_vec())?;
         Ok(setup)
     })
 }

@@ -1,9 +1,11 @@
 //! Everything that one pass over a network needs, so that layers themselves never change.
 //!
-//! Here stands what layers ask for; in `stack` what forward keeps for backward, mostly for containers; in `pass` what
-//! the trainer needs to begin and end a pass.
+//! Here stands what layers ask for; in `mask` which steps count, in `penalty` what layers add to the loss; in `stack`
+//! what forward keeps for backward, mostly for containers; in `pass` what the trainer needs to begin and end a pass.
 
+mod mask;
 mod pass;
+mod penalty;
 mod stack;
 
 use std::sync::Arc;
@@ -60,6 +62,12 @@ pub struct Context<A: Scalar = f32> {
     shard: usize,
     reducer: Option<Arc<dyn AllReduce<A>>>,
     nothing: Tensor<A>,
+    /// Where running statistics are worked out anew: how often each was moved so far.
+    moves: Option<Vec<(crate::ParamId, u64)>>,
+    mask: Option<Tensor<A>>,
+    penalty: A,
+    /// The samples of the batch of which a pass sees a part, where the trainer has said so.
+    batch: Option<usize>,
 }
 
 impl<A: Scalar> Default for Context<A> {
@@ -86,6 +94,10 @@ impl<A: Scalar> Context<A> {
             shard: 0,
             reducer: None,
             nothing: Tensor::zeros(ndarray::IxDyn(&[0])),
+            moves: None,
+            mask: None,
+            penalty: A::zero(),
+            batch: None,
         }
     }
 
@@ -194,6 +206,20 @@ impl<A: Scalar> Context<A> {
             }
             None => self.pending.push((state.id(), value)),
         }
+    }
+
+    /// How much of a running statistic stays when it moves to that of the batch: the layer's `momentum`. Where a trainer
+    /// [works statistics out anew](crate::Trainer::refresh_statistics) it is `1 - 1 / n` for the n-th move, which makes
+    /// the statistic the mean over the batches. To be asked once for each move.
+    pub fn momentum(&mut self, state: &Param<A>, momentum: f64) -> f64 {
+        let Some(moves) = &mut self.moves else { return momentum };
+        let known = moves.iter().position(|(id, _)| *id == state.id());
+        let at = known.unwrap_or_else(|| {
+            moves.push((state.id(), 0));
+            moves.len() - 1
+        });
+        moves[at].1 += 1;
+        1.0 - 1.0 / moves[at].1 as f64
     }
 
     /// Replaces `values` by their sum over all shards of the batch; with one shard they stay as they are. A layer that

@@ -14,14 +14,24 @@ impl<A: Scalar> Context<A> {
     pub(crate) fn begin(&mut self, mode: Mode, recording: bool) {
         self.truncate(0);
         self.drop_pending();
+        self.set_mask(None);
+        (self.penalty, self.batch) = (A::zero(), None);
         self.pool.begin_pass();
         self.reclaim();
         self.mode = mode;
         self.recording = recording;
         self.wants_gradients = recording;
+        self.moves = None;
         if let (true, Some(gradients)) = (recording, &mut self.gradients) {
             gradients.begin_step();
         }
+    }
+
+    /// Begins a pass in which running statistics are worked out anew, from the `first` batch on.
+    pub(crate) fn begin_refresh(&mut self, first: bool) {
+        let moves = self.moves.take().filter(|_| !first);
+        self.begin(Mode::Training, false);
+        self.moves = Some(moves.unwrap_or_default());
     }
 
     pub(crate) fn seed(&mut self, seed: u64, step: u64, shard: usize) {
@@ -31,6 +41,11 @@ impl<A: Scalar> Context<A> {
     pub(crate) fn set_shard(&mut self, shard: usize, reducer: Option<Arc<dyn AllReduce<A>>>) {
         self.shard = shard;
         self.reducer = reducer;
+    }
+
+    /// Says how many samples the batch has of which this pass sees a part.
+    pub(crate) fn set_batch_size(&mut self, samples: usize) {
+        self.batch = Some(samples);
     }
 
     pub(crate) fn bind(&mut self, binding: Arc<Binding>) {

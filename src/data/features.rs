@@ -30,6 +30,20 @@ pub(super) fn check_as_fitted<A: Scalar, S: Data<Elem = A>>(
     check(kind, x)
 }
 
+/// Refuses another number of weights than of rows, one that is below 0 or not finite, and zeros alone.
+pub(super) fn check_weights<A: Scalar>(rows: usize, weights: &[A]) -> Result<()> {
+    if weights.len() != rows {
+        return Err(Error::length("sample weights against rows", rows, weights.len()));
+    }
+    match weights.iter().position(|w| !(w.is_finite() && *w >= A::zero())) {
+        Some(row) => Err(Error::value("sample weight", &[row], "a finite number from 0", weights[row])),
+        None if weights.iter().all(|weight| weight.is_zero()) => {
+            Err(Error::setting("sample weights", "above 0 in at least one row", "0 in every row"))
+        }
+        None => Ok(()),
+    }
+}
+
 /// The error of a preprocessor that is used before it was fitted.
 pub(super) fn not_fitted(kind: &str) -> Error {
     Error::setting(kind, "fitted before it is used: call `fit` on the training data", "one that is not")

@@ -3,9 +3,12 @@
 use std::marker::PhantomData;
 
 use ndarray::{Array2, ArrayBase, Data, Ix2};
+use serde_json::{Value, json};
 
 use super::features::{all_missing, check, check_as_fitted, map, not_fitted};
+use super::preprocessing::{finite, transform};
 use crate::error::{Error, Result};
+use crate::io::{Fields, Place, Setting, real};
 use crate::scalar::Scalar;
 
 /// What takes the place of a missing value, under scikit-learn's names.
@@ -44,6 +47,37 @@ impl Impute {
             Impute::Median => Some(present[middle]),
             _ => most_frequent(&present).copied(),
         })
+    }
+}
+
+impl From<&Impute> for Value {
+    fn from(strategy: &Impute) -> Self {
+        match strategy {
+            Impute::Mean => "mean".into(),
+            Impute::Median => "median".into(),
+            Impute::MostFrequent => "most_frequent".into(),
+            Impute::Constant(value) => json!({ "constant": real(*value) }),
+            Impute::ConstantText(text) => json!({ "text": text }),
+        }
+    }
+}
+
+impl Setting for Impute {
+    fn read(value: &Value, place: Place<'_>) -> Result<Self> {
+        match value.as_str() {
+            Some("mean") => return Ok(Impute::Mean),
+            Some("median") => return Ok(Impute::Median),
+            Some("most_frequent") => return Ok(Impute::MostFrequent),
+            Some(_) => return Err(place.refuse("a strategy", value)),
+            None => {}
+        }
+        let fields = Fields::of(value, place)?;
+        let strategy = match fields.get::<Option<String>>("text")? {
+            Some(text) => Impute::ConstantText(text),
+            None => Impute::Constant(fields.get("constant")?),
+        };
+        fields.finish()?;
+        Ok(strategy)
     }
 }
 
@@ -88,6 +122,8 @@ pub struct SimpleImputer<A = f32> {
 }
 
 const KIND: &str = "SimpleImputer";
+
+transform!(SimpleImputer);
 
 impl SimpleImputer<f32> {
     /// One for `f32` arrays.
@@ -134,6 +170,26 @@ impl<A: Scalar> SimpleImputer<A> {
     /// Those of `fit`.
     pub fn fit_transform<S: Data<Elem = A>>(&mut self, x: &ArrayBase<S, Ix2>) -> Result<Array2<A>> {
         self.fit(x)?.transform(x)
+    }
+
+    /// Back to what it was: filled values stay, for where they were is not known.
+    ///
+    /// # Errors
+    /// Those of [`transform`](Self::transform).
+    pub fn inverse_transform<S: Data<Elem = A>>(&self, z: &ArrayBase<S, Ix2>) -> Result<Array2<A>> {
+        let statistics = self.statistics.as_ref().ok_or_else(|| not_fitted(KIND))?;
+        check_as_fitted(KIND, statistics.len(), z)?;
+        Ok(z.to_owned())
+    }
+
+    pub(super) fn read(fields: &Fields<'_>) -> Result<Self> {
+        let statistics = Some(finite(fields, "statistics", None)?);
+        Ok(Self { strategy: fields.get("strategy")?, statistics, number: PhantomData })
+    }
+
+    fn json(&self) -> Result<Value> {
+        let statistics = self.statistics.as_ref().ok_or_else(|| not_fitted(KIND))?;
+        Ok(json!({ "kind": KIND, "strategy": Value::from(&self.strategy), "statistics": statistics }))
     }
 
     /// What each feature is filled with, after `fit`.

@@ -3,9 +3,12 @@
 use std::marker::PhantomData;
 
 use ndarray::{Array2, ArrayBase, Data, Ix2};
+use serde_json::{Value, json};
 
 use super::features::{all_missing, check, check_as_fitted, map, not_fitted};
+use super::preprocessing::{finite, positive, transform};
 use crate::error::{Error, Result};
+use crate::io::Fields;
 use crate::scalar::Scalar;
 
 /// Brings each feature to a range, `(0, 1)` by default:
@@ -45,6 +48,8 @@ struct Extent {
 }
 
 const KIND: &str = "MinMaxScaler";
+
+transform!(MinMaxScaler);
 
 impl MinMaxScaler<f32> {
     /// One for `f32` arrays and the range `(0, 1)`, without clipping.
@@ -86,11 +91,8 @@ impl<A: Scalar> MinMaxScaler<A> {
     /// [`Error::Setting`] for a range that is not one, [`Error::Empty`] without rows or features, [`Error::Value`] for
     /// an infinite value, a feature of NaN alone, or one whose range is too large for `f64`.
     pub fn fit<S: Data<Elem = A>>(&mut self, x: &ArrayBase<S, Ix2>) -> Result<&mut Self> {
+        self.check_range()?;
         let (low, high) = (self.low, self.high);
-        if !(low.is_finite() && high.is_finite() && low < high) {
-            let got = format!("({low}, {high})");
-            return Err(Error::setting("feature_range", "two finite numbers, the smaller one first", got));
-        }
         check(KIND, x)?;
         let (min, max) = extremes(x)?;
         // A range that only rounding tells from zero counts as zero, and a constant feature is not scaled.
@@ -140,6 +142,34 @@ impl<A: Scalar> MinMaxScaler<A> {
     /// The largest value of each feature, after `fit`.
     pub fn data_max(&self) -> Option<&[f64]> {
         self.fitted.as_ref().map(|fitted| fitted.max.as_slice())
+    }
+
+    fn check_range(&self) -> Result<()> {
+        let (low, high) = (self.low, self.high);
+        if low.is_finite() && high.is_finite() && low < high {
+            return Ok(());
+        }
+        let got = format!("({low}, {high})");
+        Err(Error::setting("feature_range", "two finite numbers, the smaller one first", got))
+    }
+
+    pub(super) fn read(fields: &Fields<'_>) -> Result<Self> {
+        let (low, high) = fields.get("feature_range")?;
+        let min = finite(fields, "min", None)?;
+        let list = |name| finite(fields, name, Some(min.len()));
+        let (max, offset, scale) = (list("max")?, list("offset")?, positive(fields, "scale", min.len())?);
+        let fitted = Some(Extent { min, max, scale, offset });
+        let read = Self { low, high, clip: fields.get("clip")?, fitted, number: PhantomData };
+        read.check_range()?;
+        Ok(read)
+    }
+
+    fn json(&self) -> Result<Value> {
+        let Extent { min, max, scale, offset } = self.fitted.as_ref().ok_or_else(|| not_fitted(KIND))?;
+        Ok(json!({
+            "kind": KIND, "feature_range": [self.low, self.high], "clip": self.clip,
+            "min": min, "max": max, "scale": scale, "offset": offset,
+        }))
     }
 
     fn checked<S: Data<Elem = A>>(&self, x: &ArrayBase<S, Ix2>) -> Result<&Extent> {

@@ -1,14 +1,16 @@
 //! Classes and categories as one column each.
 
-use std::collections::HashMap;
 use std::marker::PhantomData;
 
 use ndarray::{Array2, ArrayBase, Data, Ix1};
+use serde_json::{Value, json};
 
 use super::features::not_fitted;
-use super::names::{listed, sorted_classes};
-use super::table::{Table, table_error};
+use super::names::sorted_classes;
+use super::preprocessing::{Code, categories_json, codes, encode, read_categories};
+use super::table::Table;
 use crate::error::{Error, Result};
+use crate::io::Fields;
 use crate::scalar::Scalar;
 
 /// Class numbers `(rows)` as an array `(rows, classes)` that is 1 in the column of the class and 0 elsewhere.
@@ -69,6 +71,8 @@ pub struct OneHotEncoder<A = f32> {
     number: PhantomData<A>,
 }
 
+encode!(OneHotEncoder);
+
 impl OneHotEncoder<f32> {
     /// One that makes `f32` arrays and refuses unknown categories.
     pub fn new() -> Self {
@@ -125,22 +129,30 @@ impl<A: Scalar> OneHotEncoder<A> {
         let mut array = Array2::zeros((table.rows(), width));
         let mut start = 0;
         for (column, categories) in &self.categories {
-            let places: HashMap<&str, usize> = categories.iter().map(String::as_str).zip(start..).collect();
-            let cells = table.column(column)?;
-            for row in 0..table.rows() {
-                let cell = cells.text(row).ok_or_else(|| table.missing_cell(row, column))?;
-                match places.get(cell.as_ref()) {
-                    Some(&place) => array[[row, place]] = A::one(),
-                    None if self.handle_unknown == HandleUnknown::Ignore => {}
-                    None => {
-                        let message = format!("{cell:?} was not there in `fit`; known are {}", listed(categories));
-                        return Err(table_error(table.name(), Some(table.lines[row]), Some(column), message));
-                    }
+            let codes = codes(table, column, categories, self.handle_unknown == HandleUnknown::Ignore)?;
+            for (row, code) in codes.into_iter().enumerate() {
+                match code {
+                    Code::Known(place) => array[[row, start + place]] = A::one(),
+                    Code::Unknown => {}
+                    Code::Missing => return Err(table.missing_cell(row, column)),
                 }
             }
             start += categories.len();
         }
         Ok(array)
+    }
+
+    fn json(&self) -> Result<Value> {
+        if self.categories.is_empty() {
+            return Err(not_fitted("OneHotEncoder"));
+        }
+        let ignore = self.handle_unknown == HandleUnknown::Ignore;
+        Ok(json!({ "kind": "OneHotEncoder", "ignore_unknown": ignore, "columns": categories_json(&self.categories) }))
+    }
+
+    pub(super) fn read(fields: &Fields<'_>) -> Result<Self> {
+        let unknown = if fields.get("ignore_unknown")? { HandleUnknown::Ignore } else { HandleUnknown::Error };
+        Ok(Self { handle_unknown: unknown, categories: read_categories(fields)?, number: PhantomData })
     }
 
     /// The fitted columns, each with its categories; none before `fit`.

@@ -3,9 +3,12 @@
 use std::marker::PhantomData;
 
 use ndarray::{Array2, ArrayBase, Data, Ix2};
+use serde_json::{Value, json};
 
-use super::features::{all_missing, check, check_as_fitted, map, not_fitted};
+use super::features::{all_missing, check, check_as_fitted, check_weights, map, not_fitted};
+use super::preprocessing::{finite, positive, transform};
 use crate::error::{Error, Result};
+use crate::io::Fields;
 use crate::scalar::Scalar;
 
 /// Brings each feature to zero mean and unit variance: `z = (x - mean) / sqrt(variance)`.
@@ -43,6 +46,8 @@ struct Moments {
 }
 
 const KIND: &str = "StandardScaler";
+
+transform!(StandardScaler);
 
 impl StandardScaler<f32> {
     /// One for `f32` arrays that centres and scales.
@@ -84,7 +89,21 @@ impl<A: Scalar> StandardScaler<A> {
     /// one whose variance is too large for `f64`.
     pub fn fit<S: Data<Elem = A>>(&mut self, x: &ArrayBase<S, Ix2>) -> Result<&mut Self> {
         check(KIND, x)?;
-        self.fitted = Some(moments(x)?);
+        self.fitted = Some(learn(x, |_| 1.0)?);
+        Ok(self)
+    }
+
+    /// The same with a weight for each row: mean and variance are `sum w x / sum w` and
+    /// `sum w (x - mean)^2 / sum w`, as in scikit-learn.
+    ///
+    /// # Errors
+    /// Those of [`fit`](Self::fit), a feature without a number of positive weight among them; [`Error::Length`] for
+    /// another number of weights, [`Error::Value`] for one that is below 0 or not finite, [`Error::Setting`] for zeros
+    /// alone.
+    pub fn fit_weighted<S: Data<Elem = A>>(&mut self, x: &ArrayBase<S, Ix2>, weights: &[A]) -> Result<&mut Self> {
+        check(KIND, x)?;
+        check_weights(x.nrows(), weights)?;
+        self.fitted = Some(learn(x, |row| weights[row].as_f64())?);
         Ok(self)
     }
 
@@ -136,6 +155,23 @@ impl<A: Scalar> StandardScaler<A> {
         self.fitted.as_ref().map(|fitted| fitted.scale.as_slice())
     }
 
+    pub(super) fn read(fields: &Fields<'_>) -> Result<Self> {
+        let mean = finite(fields, "mean", None)?;
+        let variance = finite(fields, "variance", Some(mean.len()))?;
+        let scale = positive(fields, "scale", mean.len())?;
+        let fitted = Some(Moments { mean, variance, scale });
+        let (with_mean, with_std) = (fields.get("with_mean")?, fields.get("with_std")?);
+        Ok(Self { with_mean, with_std, fitted, number: PhantomData })
+    }
+
+    fn json(&self) -> Result<Value> {
+        let Moments { mean, variance, scale } = self.fitted.as_ref().ok_or_else(|| not_fitted(KIND))?;
+        Ok(json!({
+            "kind": KIND, "with_mean": self.with_mean, "with_std": self.with_std,
+            "mean": mean, "variance": variance, "scale": scale,
+        }))
+    }
+
     fn checked<S: Data<Elem = A>>(&self, x: &ArrayBase<S, Ix2>) -> Result<&Moments> {
         let fitted = self.fitted.as_ref().ok_or_else(|| not_fitted(KIND))?;
         check_as_fitted(KIND, fitted.mean.len(), x)?;
@@ -143,47 +179,60 @@ impl<A: Scalar> StandardScaler<A> {
     }
 }
 
-/// Two passes, the second corrected for the rounding of the mean (Chan, Golub and LeVeque 1983): with `d = x - mean`,
-/// the variance is `(sum d^2 - (sum d)^2 / n) / n`, in which the sum of `d` would be zero in exact arithmetic.
-fn moments<A: Scalar, S: Data<Elem = A>>(x: &ArrayBase<S, Ix2>) -> Result<Moments> {
+/// Mean, variance and divisor of each feature, in two passes over the rows.
+fn learn<A: Scalar, S: Data<Elem = A>>(x: &ArrayBase<S, Ix2>, weight: impl Fn(usize) -> f64) -> Result<Moments> {
     let features = x.ncols();
     let (mut count, mut mean) = (vec![0.0; features], vec![0.0; features]);
-    for_each_number(x, |feature, value| {
-        count[feature] += 1.0;
-        mean[feature] += value;
+    for_each_number(x, |row, feature, value| {
+        count[feature] += weight(row);
+        mean[feature] += weight(row) * value;
     });
     if let Some(feature) = count.iter().position(|&count| count == 0.0) {
         return Err(all_missing(KIND, feature));
     }
     mean.iter_mut().zip(&count).for_each(|(mean, count)| *mean /= count);
-    let (mut sum, mut variance) = (vec![0.0; features], vec![0.0; features]);
-    for_each_number(x, |feature, value| {
+    let (mut sum, mut squares) = (vec![0.0; features], vec![0.0; features]);
+    for_each_number(x, |row, feature, value| {
         let d = value - mean[feature];
-        sum[feature] += d;
-        variance[feature] += d * d;
+        sum[feature] += weight(row) * d;
+        squares[feature] += weight(row) * (d * d);
     });
-    for feature in 0..features {
-        let n = count[feature];
-        variance[feature] = (variance[feature] - sum[feature] * sum[feature] / n) / n;
-        if !variance[feature].is_finite() {
-            let expected = "a variance that f64 holds";
-            return Err(Error::value(format!("{KIND} input, feature"), &[feature], expected, "a larger one"));
-        }
+    let variance: Vec<f64> = (0..features).map(|j| corrected(count[j], sum[j], squares[j])).collect();
+    if let Some(feature) = variance.iter().position(|variance| !variance.is_finite()) {
+        let expected = "a variance that f64 holds";
+        return Err(Error::value(format!("{KIND} input, feature"), &[feature], expected, "a larger one"));
     }
     let scale = (0..features).map(|j| if constant(count[j], mean[j], variance[j]) { 1.0 } else { variance[j].sqrt() });
     Ok(Moments { scale: scale.collect(), mean, variance })
 }
 
+/// Mean and population variance of numbers of which there is at least one.
+pub(super) fn moments(values: &[f64]) -> (f64, f64) {
+    let count = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / count;
+    let deviations = values.iter().map(|value| value - mean);
+    let (sum, squares) = deviations.fold((0.0, 0.0), |(sum, squares), d| (sum + d, squares + d * d));
+    (mean, corrected(count, sum, squares))
+}
+
+/// The variance from a second pass, corrected for the rounding of the mean (Chan, Golub and LeVeque 1983): with
+/// `d = x - mean` it is `(sum d^2 - (sum d)^2 / n) / n`, in which the sum of `d` would be zero in exact arithmetic.
+fn corrected(count: f64, sum: f64, squares: f64) -> f64 {
+    (squares - sum * sum / count) / count
+}
+
 /// Whether the variance is no more than what rounding alone would give a constant feature: the error bound of the two
 /// passes, as in scikit-learn.
-fn constant(count: f64, mean: f64, variance: f64) -> bool {
+pub(super) fn constant(count: f64, mean: f64, variance: f64) -> bool {
     let rounding = count * mean * f64::EPSILON;
     variance <= count * f64::EPSILON * variance + rounding * rounding
 }
 
-fn for_each_number<A: Scalar, S: Data<Elem = A>>(x: &ArrayBase<S, Ix2>, mut f: impl FnMut(usize, f64)) {
-    for row in x.rows() {
-        row.iter().enumerate().filter(|(_, value)| !value.is_nan()).for_each(|(j, value)| f(j, value.as_f64()));
+/// `f(row, feature, value)` for all values but NaN.
+fn for_each_number<A: Scalar, S: Data<Elem = A>>(x: &ArrayBase<S, Ix2>, mut f: impl FnMut(usize, usize, f64)) {
+    for (number, row) in x.rows().into_iter().enumerate() {
+        let present = row.iter().enumerate().filter(|(_, value)| !value.is_nan());
+        present.for_each(|(feature, value)| f(number, feature, value.as_f64()));
     }
 }
 

@@ -1,10 +1,14 @@
 //! Missing cells of a table.
 
+use serde_json::{Value, json};
+
 use super::column::Column;
 use super::features::not_fitted;
 use super::impute::{Impute, most_frequent};
+use super::preprocessing::each;
 use super::table::{Table, table_error};
 use crate::error::Result;
+use crate::io::{Fields, Place, Setting};
 
 /// Fills the missing cells of a table with what [`Impute`] says of the table given to [`fit`](Self::fit): give it the
 /// training rows alone.
@@ -34,6 +38,15 @@ pub struct TableImputer {
 enum Fill {
     Number(f64),
     Text(String),
+}
+
+impl Setting for Fill {
+    fn read(value: &Value, place: Place<'_>) -> Result<Self> {
+        match value.as_f64() {
+            Some(number) => Ok(Fill::Number(number)),
+            None => String::read(value, place).map(Fill::Text),
+        }
+    }
 }
 
 impl TableImputer {
@@ -110,6 +123,30 @@ impl TableImputer {
     /// Those of `fit`.
     pub fn fit_transform(&mut self, table: &Table) -> Result<Table> {
         self.fit(table)?.transform(table)
+    }
+
+    pub(super) fn json(&self) -> Result<Value> {
+        let fill = |(column, fill): &(String, Fill)| match fill {
+            Fill::Number(number) => json!({ "column": column, "fill": number }),
+            Fill::Text(text) => json!({ "column": column, "fill": text }),
+        };
+        let fitted = self.fitted.as_ref().ok_or_else(|| not_fitted("TableImputer"))?;
+        let fitted: Value = fitted.iter().map(fill).collect();
+        Ok(json!({ "strategy": Value::from(&self.strategy), "columns": self.columns, "fitted": fitted }))
+    }
+
+    pub(super) fn read(value: &Value, place: Place<'_>) -> Result<Self> {
+        let fields = Fields::of(value, place)?;
+        let fill = |value: &Value, place: Place<'_>| {
+            let fields = Fields::of(value, place)?;
+            let fill = (fields.get("column")?, fields.get("fill")?);
+            fields.finish()?;
+            Ok(fill)
+        };
+        let fitted = Some(each(&fields, "fitted", fill)?);
+        let read = Self { strategy: fields.get("strategy")?, columns: fields.get("columns")?, fitted };
+        fields.finish()?;
+        Ok(read)
     }
 
     fn fits(&self, column: &Column) -> bool {

@@ -6,11 +6,13 @@ use serde_json::{Value, json};
 
 use super::json::parse;
 use super::registry::Registry;
-use super::settings::{Fields, Place};
+use super::settings::{Fields, Place, Setting};
+use crate::constraints::Constraint;
 use crate::error::{Error, Result};
 use crate::initializers::Init;
 use crate::layer::Layer;
 use crate::param::{Param, Visitor};
+use crate::regularizers::Regularizer;
 use crate::scalar::Scalar;
 use crate::tensor::count;
 
@@ -36,6 +38,43 @@ pub(crate) struct Description {
     pub(crate) frozen: Vec<String>,
     /// The names of parameters that are one: the first, and one further.
     pub(crate) ties: Vec<(String, String)>,
+    pub(crate) rules: Vec<Rules>,
+}
+
+/// The regularizer and the constraint of a parameter that has one of them at least.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Rules {
+    parameter: String,
+    regularizer: Option<Regularizer>,
+    constraint: Option<Constraint>,
+}
+
+impl Rules {
+    fn of<A: Scalar>(name: &str, param: &Param<A>) -> Option<Self> {
+        let (regularizer, constraint) = (param.regularizer().copied(), param.constraint().cloned());
+        let any = regularizer.is_some() || constraint.is_some();
+        any.then(|| Rules { parameter: name.to_owned(), regularizer, constraint })
+    }
+
+    fn describe(&self) -> Value {
+        json!({
+            "parameter": self.parameter, "regularizer": self.regularizer.as_ref().map(Regularizer::describe),
+            "constraint": self.constraint.as_ref().map(Constraint::describe),
+        })
+    }
+}
+
+impl Setting for Rules {
+    fn read(value: &Value, place: Place<'_>) -> Result<Self> {
+        let fields = Fields::of(value, place)?;
+        let rules = Rules {
+            parameter: fields.get("parameter")?,
+            regularizer: fields.get("regularizer")?,
+            constraint: fields.get("constraint")?,
+        };
+        fields.finish()?;
+        Ok(rules)
+    }
 }
 
 impl Description {
@@ -45,7 +84,8 @@ impl Description {
     /// [`Error::NotBuilt`], and [`Error::Custom`] where two parameters have one name.
     pub(crate) fn of<A: Scalar>(model: &dyn Layer<A>) -> Result<Self> {
         let (mut names, mut first) = (HashSet::new(), HashMap::new());
-        let (mut frozen, mut ties, mut built, mut twice) = (Vec::new(), Vec::new(), true, None);
+        let (mut frozen, mut ties, mut rules) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut built, mut twice) = (true, None);
         let mut each = |name: &str, param: &Param<A>| {
             built &= param.is_built();
             if !names.insert(name.to_owned()) {
@@ -54,6 +94,7 @@ impl Description {
             if param.is_frozen() {
                 frozen.push(name.to_owned());
             }
+            rules.extend(Rules::of(name, param));
             match first.get(&param.id()) {
                 Some(first) => ties.push((String::clone(first), name.to_owned())),
                 None => drop(first.insert(param.id(), name.to_owned())),
@@ -67,14 +108,23 @@ impl Description {
             return Err(Error::custom(format!("two parameters have the name {name}, under which a file has only one")));
         }
         let (kind, numbers) = (model.kind().to_owned(), A::NAME.to_owned());
-        Ok(Description { kind, config: model.config(), numbers, inputs: model.built_for(), frozen, ties })
+        Ok(Description { kind, config: model.config(), numbers, inputs: model.built_for(), frozen, ties, rules })
     }
 
     pub(crate) fn to_json(&self) -> Value {
-        json!({
+        let mut description = json!({
             "kind": self.kind, "config": self.config, "numbers": self.numbers, "inputs": self.inputs,
             "frozen": self.frozen, "ties": self.ties,
-        })
+        });
+        if !self.rules.is_empty() {
+            description["rules"] = self.rules();
+        }
+        description
+    }
+
+    /// The regularizers and constraints as JSON.
+    pub(crate) fn rules(&self) -> Value {
+        self.rules.iter().map(Rules::describe).collect()
     }
 
     pub(crate) fn from_json(text: &str) -> Result<Self> {
@@ -90,6 +140,7 @@ impl Description {
             inputs: fields.get("inputs")?,
             frozen: fields.get("frozen")?,
             ties: fields.get("ties")?,
+            rules: fields.get::<Option<_>>("rules")?.unwrap_or_default(),
         };
         fields.finish()?;
         Ok(description)
@@ -116,13 +167,14 @@ impl Description {
         Ok(model)
     }
 
-    /// Freezes and ties parameters, and sees that each has a name of its own.
+    /// Freezes and ties parameters, gives them their rules, and sees that each has a name of its own.
     fn mark<A: Scalar>(&self, model: &mut dyn Layer<A>) -> Result<()> {
         let mut frozen: HashSet<&str> = self.frozen.iter().map(String::as_str).collect();
         let mut ties: HashMap<&str, &str> =
             self.ties.iter().map(|(first, further)| (&further[..], &first[..])).collect();
-        let twice = frozen.len() < self.frozen.len() || ties.len() < self.ties.len();
-        let mut fault = twice.then(|| "a parameter is frozen or tied twice".to_owned());
+        let mut rules: HashMap<&str, &Rules> = self.rules.iter().map(|rules| (&rules.parameter[..], rules)).collect();
+        let twice = frozen.len() < self.frozen.len() || ties.len() < self.ties.len() || rules.len() < self.rules.len();
+        let mut fault = twice.then(|| "a parameter is frozen or tied or has rules twice".to_owned());
         let mut seen = HashMap::new();
         let mut each = |name: &str, param: &mut Param<A>| {
             param.set_frozen(frozen.remove(name));
@@ -130,6 +182,13 @@ impl Description {
             let mut refuse = |message: String| {
                 fault.get_or_insert(message);
             };
+            if let Some(rules) = rules.remove(name) {
+                param.set_regularizer(rules.regularizer);
+                param.set_constraint(rules.constraint.clone());
+                if let Err(error) = param.check_rules(param.shape().unwrap_or_default()) {
+                    refuse(format!("{name}: {error}"));
+                }
+            }
             if let Some(first) = ties.remove(name) {
                 match seen.get(first) {
                     Some((id, other)) if *other == looks => param.tie_to(*id),
@@ -142,8 +201,9 @@ impl Description {
             }
         };
         model.visit_mut(&mut Visitor::new(&mut each));
-        let unknown = frozen.into_iter().chain(ties.into_keys()).next();
-        match fault.or(unknown.map(|name| format!("there is no parameter {name} to freeze or tie"))) {
+        let unknown = frozen.into_iter().chain(ties.into_keys()).map(|name| (name, "to freeze or tie"));
+        let unknown = unknown.chain(rules.into_keys().map(|name| (name, "for a regularizer or a constraint"))).next();
+        match fault.or(unknown.map(|(name, purpose)| format!("there is no parameter {name} {purpose}"))) {
             Some(fault) => Err(Error::custom(fault)),
             None => Ok(()),
         }

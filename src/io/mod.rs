@@ -52,6 +52,7 @@ pub use description::describe_layer;
 pub use events::EventWriter;
 pub(crate) use json::real;
 pub use load_weights::{LoadReport, LoadWeights};
+pub(crate) use model::model_tensors;
 pub use model::{load_model, save_model};
 pub use npy::{NpyElement, npy_from_bytes, read_npy, write_npy};
 pub use npz::{Npz, NpzWriter};

@@ -20,13 +20,21 @@ pub(crate) const MODEL: &str = "layerwise.model";
 /// it into a [`Sequential`](crate::models::Sequential)), and where two parameters have one name; [`Error::Io`] if the
 /// file cannot be written. The old file is as it was then.
 pub fn save_model<A: Scalar>(model: &dyn Layer<A>, path: impl AsRef<Path>) -> Result<()> {
+    model_tensors(model)?.write(path)
+}
+
+/// What [`save_model`] writes, for a caller who writes more beside it.
+///
+/// # Errors
+/// Those of [`save_model`], but for the file's.
+pub(crate) fn model_tensors<A: Scalar>(model: &dyn Layer<A>) -> Result<Tensors<'_>> {
     let description = Description::of(model)?;
     description.check()?;
     let mut tensors = Tensors::new();
     describe_file(&mut tensors, "model");
     tensors.metadata(MODEL, description.to_json().to_string());
     add_params(model, &mut tensors)?;
-    tensors.write(path)
+    Ok(tensors)
 }
 
 /// Loads a model of layers of this crate from a file that [`save_model`] has written, or a checkpoint. For models with

@@ -1,102 +1,7 @@
-//! Loops that treat each element alone: activations with their gradients, sums and products of arrays.
+//! Loops that treat each element alone: sums and products of arrays.
 
 use super::math::Real;
 use super::simd::simd;
-
-/// An activation over a slice, from one slice into another and in place, and the gradient
-/// `dx[i] = dy[i] * f'(...)`, where f' is written in terms of the kept value: the input or the output.
-macro_rules! activation {
-    ($(#[$meta:meta])* $name:ident, $in_place:ident, $gradient:ident $(($parameter:ident))?,
-     |$x:ident| $value:expr, |$kept:ident| $derivative:expr) => {
-        simd! {
-            $(#[$meta])*
-            pub(crate) fn $name<A>(x: &[A], y: &mut [A] $(, $parameter: A)?) {
-                for (y, &$x) in y.iter_mut().zip(x) {
-                    *y = $value;
-                }
-            }
-        }
-        simd! {
-            /// The same in place.
-            pub(crate) fn $in_place<A>(y: &mut [A] $(, $parameter: A)?) {
-                for y in y.iter_mut() {
-                    let $x = *y;
-                    *y = $value;
-                }
-            }
-        }
-        simd! {
-            /// Its gradient from the kept values and the gradient of the output.
-            pub(crate) fn $gradient<A>(kept: &[A], dy: &[A], dx: &mut [A] $(, $parameter: A)?) {
-                for ((dx, &$kept), &dy) in dx.iter_mut().zip(kept).zip(dy) {
-                    *dx = dy * $derivative;
-                }
-            }
-        }
-    };
-}
-
-activation! {
-    /// max(x, 0), with NaN passing: `x < 0` is false for NaN.
-    relu, relu_in_place, relu_gradient,
-    |x| if x < A::zero() { A::zero() } else { x },
-    |y| if y > A::zero() { A::one() } else { A::zero() }
-}
-activation! {
-    /// x where x >= 0, slope * x elsewhere. For a positive slope the output tells the sign of the input.
-    leaky_relu, leaky_relu_in_place, leaky_relu_gradient(slope),
-    |x| if x < A::zero() { x * slope } else { x },
-    |x| if x > A::zero() { A::one() } else { slope }
-}
-activation! {
-    /// 1 / (1 + exp(-x)); exp(-x) overflows to infinity where the result is 0.
-    sigmoid, sigmoid_in_place, sigmoid_gradient,
-    |x| A::one() / (A::one() + (-x).fast_exp::<FMA>()),
-    |y| y * (A::one() - y)
-}
-activation! {
-    /// tanh(x).
-    tanh, tanh_in_place, tanh_gradient,
-    |x| x.fast_tanh::<FMA>(),
-    |y| A::one() - y * y
-}
-activation! {
-    /// x Phi(x) with the standard normal distribution function Phi. The derivative is Phi(x) + x phi(x).
-    gelu, gelu_in_place, gelu_gradient,
-    |x| x * normal_cdf::<A, FMA>(x),
-    |x| {
-        let density = (x * x * A::of(-0.5)).fast_exp::<FMA>() * A::of(0.398_942_280_401_432_7);
-        // Far out x is infinite before the density is: their product is 0 there.
-        let slope = if density > A::zero() { x * density } else { density };
-        normal_cdf::<A, FMA>(x) + slope
-    }
-}
-activation! {
-    /// x (1 + tanh(u)) / 2 with u = sqrt(2 / pi) (x + 0.044715 x^3), the approximation of Hendrycks and Gimpel.
-    gelu_tanh, gelu_tanh_in_place, gelu_tanh_gradient,
-    |x| x * A::of(0.5) * (A::one() + gelu_argument::<A, FMA>(x).fast_tanh::<FMA>()),
-    |x| {
-        let t = gelu_argument::<A, FMA>(x).fast_tanh::<FMA>();
-        let slope = (x * x).fma::<FMA>(A::of(3.0 * GELU_ROOT * GELU_CUBE), A::of(GELU_ROOT));
-        let bend = A::one() - t * t;
-        // Where tanh is 1 the bend is 0, whatever x * slope overflows to.
-        let bent = if bend > A::zero() { x * bend * slope } else { bend };
-        A::of(0.5) * (A::one() + t + bent)
-    }
-}
-
-const GELU_ROOT: f64 = 0.797_884_560_802_865_4;
-const GELU_CUBE: f64 = 0.044_715;
-
-#[inline(always)]
-fn normal_cdf<A: Real, const FMA: bool>(x: A) -> A {
-    A::of(0.5) * (A::one() + (x * A::of(std::f64::consts::FRAC_1_SQRT_2)).fast_erf::<FMA>())
-}
-
-#[inline(always)]
-fn gelu_argument<A: Real, const FMA: bool>(x: A) -> A {
-    (x * x * x).fma::<FMA>(A::of(GELU_ROOT * GELU_CUBE), x * A::of(GELU_ROOT))
-}
 
 simd! {
     /// y += x.
@@ -208,6 +113,18 @@ simd! {
         by_channel(x, x, y, [center, scale, shift, shift], |x, _, [center, scale, shift, _]| {
             (x - center).fma::<FMA>(scale, shift)
         });
+    }
+}
+simd! {
+    /// y = x where x >= 0, slope * x elsewhere, with the slope of its channel, for rows of channels.
+    pub(crate) fn prelu<A>(x: &[A], y: &mut [A], slope: &[A]) {
+        by_channel(x, x, y, [slope; 4], |x, _, [slope, ..]| if x < A::zero() { x * slope } else { x });
+    }
+}
+simd! {
+    /// Its gradient: dx = dy where x > 0, slope * dy elsewhere.
+    pub(crate) fn prelu_gradient<A>(x: &[A], dy: &[A], dx: &mut [A], slope: &[A]) {
+        by_channel(x, dy, dx, [slope; 4], |x, dy, [slope, ..]| if x > A::zero() { dy } else { dy * slope });
     }
 }
 simd! {

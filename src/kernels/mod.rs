@@ -2,6 +2,7 @@
 //!
 //! Nothing in here knows of layers.
 
+pub(crate) mod activation;
 pub(crate) mod conv;
 pub(crate) mod elementwise;
 pub(crate) mod gemm;

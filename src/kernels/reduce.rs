@@ -1,4 +1,4 @@
-//! Sums, maxima and softmax over rows.
+//! Sums, maxima, softmax and its logarithm over rows.
 
 use super::math::Real;
 use super::simd::simd;
@@ -15,6 +15,21 @@ simd! {
         for chunk in chunks {
             for (lane, &x) in lanes.iter_mut().zip(chunk) {
                 *lane = x.fma::<FMA>(x, *lane);
+            }
+        }
+        lanes.iter().fold(rest, |sum, &lane| sum + lane)
+    }
+}
+simd! {
+    /// The sum of l1 |x| + l2 x^2.
+    pub(crate) fn sum_of_penalties<A>(x: &[A], l1: A, l2: A) -> A {
+        let mut lanes = [A::zero(); LANES];
+        let chunks = x.chunks_exact(LANES);
+        let add = |sum: A, x: A| x.abs().fma::<FMA>(l2.fma::<FMA>(x.abs(), l1), sum);
+        let rest = chunks.remainder().iter().fold(A::zero(), |sum, &x| add(sum, x));
+        for chunk in chunks {
+            for (lane, &x) in lanes.iter_mut().zip(chunk) {
+                *lane = add(*lane, x);
             }
         }
         lanes.iter().fold(rest, |sum, &lane| sum + lane)
@@ -81,6 +96,16 @@ simd! {
     }
 }
 
+simd! {
+    /// total[c] += sum over rows of x[row, c] * dy[row, c] where x is not above 0.
+    pub(crate) fn add_negative_products<A>(x: &[A], dy: &[A], total: &mut [A]) {
+        // The centers are read by nobody, as above.
+        if !x.is_empty() {
+            over_rows(x, dy, x, total, |total, x, dy, _| if x > A::zero() { total } else { x.fma::<FMA>(dy, total) });
+        }
+    }
+}
+
 /// The largest element; NaN if there is one.
 #[inline(always)]
 pub(crate) fn max<A: Real>(x: &[A]) -> A {
@@ -107,6 +132,29 @@ simd! {
     }
 }
 simd! {
+    /// The logarithm of the softmax of each row of `width`, in place: x - max - ln(sum exp(x - max)), which is exact
+    /// where the softmax itself would be 0.
+    pub(crate) fn log_softmax_rows<A>(x: &mut [A], width: usize) {
+        for row in x.chunks_exact_mut(width.max(1)) {
+            let max = max(row);
+            let mut lanes = [A::zero(); LANES];
+            let mut add = |x: &mut [A]| {
+                for (lane, x) in lanes.iter_mut().zip(x) {
+                    *x -= max;
+                    *lane += x.fast_exp::<FMA>();
+                }
+            };
+            let mut chunks = row.chunks_exact_mut(LANES);
+            chunks.by_ref().for_each(&mut add);
+            add(chunks.into_remainder());
+            let log = lanes.iter().fold(A::zero(), |sum, &lane| sum + lane).ln();
+            for x in row.iter_mut() {
+                *x -= log;
+            }
+        }
+    }
+}
+simd! {
     /// dx = y * (dy - sum(y * dy)) for each row of `width`.
     pub(crate) fn softmax_gradient<A>(y: &[A], dy: &[A], dx: &mut [A], width: usize) {
         let width = width.max(1);
@@ -117,6 +165,22 @@ simd! {
             }
             for ((dx, &y), &dy) in dx.iter_mut().zip(y).zip(dy) {
                 *dx = y * (dy - inner);
+            }
+        }
+    }
+}
+
+simd! {
+    /// dx = dy - exp(y) * sum(dy) for each row of `width`.
+    pub(crate) fn log_softmax_gradient<A>(y: &[A], dy: &[A], dx: &mut [A], width: usize) {
+        let width = width.max(1);
+        for ((y, dy), dx) in y.chunks_exact(width).zip(dy.chunks_exact(width)).zip(dx.chunks_exact_mut(width)) {
+            let mut total = A::zero();
+            for &dy in dy {
+                total += dy;
+            }
+            for ((dx, &y), &dy) in dx.iter_mut().zip(y).zip(dy) {
+                *dx = y.fast_exp::<FMA>().fma::<FMA>(-total, dy);
             }
         }
     }
@@ -143,15 +207,18 @@ mod tests {
                 let x: Vec<f64> = (0..rows * width).map(value).collect();
                 let dy: Vec<f64> = (0..rows * width).map(|i| value(i + 5)).collect();
                 let center: Vec<f64> = (0..width).map(value).collect();
-                let mut totals = [vec![1.0; width], vec![1.0; width], vec![1.0; width]];
+                let signed: Vec<f64> = x.iter().map(|x| x - 6.0).collect();
+                let mut totals = [0; 4].map(|_| vec![1.0; width]);
                 add_columns(&x, &mut totals[0]);
                 add_squared_deviations(&x, &center, &mut totals[1]);
                 add_centered_products(&x, &dy, &center, &mut totals[2]);
+                add_negative_products(&signed, &dy, &mut totals[3]);
                 for c in 0..width {
                     let sum = |term: &dyn Fn(usize) -> f64| 1.0 + (0..rows).map(|r| term(r * width + c)).sum::<f64>();
                     assert_eq!(totals[0][c], sum(&|i| x[i]), "{rows} x {width}");
                     assert_eq!(totals[1][c], sum(&|i| (x[i] - center[c]).powi(2)), "{rows} x {width}");
                     assert_eq!(totals[2][c], sum(&|i| (x[i] - center[c]) * dy[i]), "{rows} x {width}");
+                    assert_eq!(totals[3][c], sum(&|i| signed[i].min(0.0) * dy[i]), "{rows} x {width}");
                 }
             }
         }

@@ -86,35 +86,70 @@ fn add_weighted<A: Real, const FMA: bool>(x: &[A], weight: A, y: &mut [A]) {
     }
 }
 
+/// One row of the output: the rows of the input that it reads are mixed first, then the pixels of the mixture.
+#[inline(always)]
+fn row<A: Real, const N: usize, const FMA: bool>(
+    x: &[A],
+    y: &mut [A],
+    mixture: &mut [A],
+    position: usize,
+    [rows, columns]: [Stretch; 2],
+    channels: usize,
+) {
+    let (places, weights) = rows.taps::<A, N>(position);
+    mix::<A, N, FMA>(places.map(|row| &x[row * mixture.len()..]), weights, mixture);
+    for (position, y) in y.chunks_exact_mut(channels).enumerate() {
+        let (places, weights) = columns.taps::<A, N>(position);
+        mix::<A, N, FMA>(places.map(|column| &mixture[column * channels..]), weights, y);
+    }
+}
+
+/// The adjoint of [`row`]: adds to dx.
+#[inline(always)]
+fn row_back<A: Real, const N: usize, const FMA: bool>(
+    dy: &[A],
+    dx: &mut [A],
+    mixture: &mut [A],
+    position: usize,
+    [rows, columns]: [Stretch; 2],
+    channels: usize,
+) {
+    mixture.fill(A::zero());
+    for (position, dy) in dy.chunks_exact(channels).enumerate() {
+        let (places, weights) = columns.taps::<A, N>(position);
+        for (column, weight) in places.into_iter().zip(weights) {
+            add_weighted::<A, FMA>(dy, weight, &mut mixture[column * channels..]);
+        }
+    }
+    let (places, weights) = rows.taps::<A, N>(position);
+    for (row, weight) in places.into_iter().zip(weights) {
+        add_weighted::<A, FMA>(mixture, weight, &mut dx[row * mixture.len()..]);
+    }
+}
+
 simd! {
-    /// One row of the output: the rows of the input that it reads are mixed first, then the pixels of the mixture.
-    fn resample_row<A, const N: usize>(
-        x: &[A], y: &mut [A], mixture: &mut [A], position: usize, rows: Stretch, columns: Stretch, channels: usize,
+    /// [`row`] with 1, 2 or 4 places a direction.
+    fn resample_row<A>(
+        x: &[A], y: &mut [A], mixture: &mut [A], position: usize, stretches: [Stretch; 2], channels: usize, places: usize,
     ) {
-        let (places, weights) = rows.taps::<A, N>(position);
-        mix::<A, N, FMA>(places.map(|row| &x[row * mixture.len()..]), weights, mixture);
-        for (position, y) in y.chunks_exact_mut(channels).enumerate() {
-            let (places, weights) = columns.taps::<A, N>(position);
-            mix::<A, N, FMA>(places.map(|column| &mixture[column * channels..]), weights, y);
+        match places {
+            1 => row::<A, 1, FMA>(x, y, mixture, position, stretches, channels),
+            2 => row::<A, 2, FMA>(x, y, mixture, position, stretches, channels),
+            _ => row::<A, 4, FMA>(x, y, mixture, position, stretches, channels),
         }
     }
 }
 
 simd! {
-    /// The adjoint of [`resample_row`]: adds to dx.
-    fn resample_row_back<A, const N: usize>(
-        dy: &[A], dx: &mut [A], mixture: &mut [A], position: usize, rows: Stretch, columns: Stretch, channels: usize,
+    /// [`row_back`] with 1, 2 or 4 places a direction.
+    fn resample_row_back<A>(
+        dy: &[A], dx: &mut [A], mixture: &mut [A], position: usize, stretches: [Stretch; 2], channels: usize,
+        places: usize,
     ) {
-        mixture.fill(A::zero());
-        for (position, dy) in dy.chunks_exact(channels).enumerate() {
-            let (places, weights) = columns.taps::<A, N>(position);
-            for (column, weight) in places.into_iter().zip(weights) {
-                add_weighted::<A, FMA>(dy, weight, &mut mixture[column * channels..]);
-            }
-        }
-        let (places, weights) = rows.taps::<A, N>(position);
-        for (row, weight) in places.into_iter().zip(weights) {
-            add_weighted::<A, FMA>(mixture, weight, &mut dx[row * mixture.len()..]);
+        match places {
+            1 => row_back::<A, 1, FMA>(dy, dx, mixture, position, stretches, channels),
+            2 => row_back::<A, 2, FMA>(dy, dx, mixture, position, stretches, channels),
+            _ => row_back::<A, 4, FMA>(dy, dx, mixture, position, stretches, channels),
         }
     }
 }
@@ -132,7 +167,7 @@ pub(crate) fn resample<A: Real, const N: usize>(
     let (image, row) = (rows.input * columns.input * channels, columns.output * channels);
     for (x, y) in x.chunks_exact(image).zip(y.chunks_exact_mut(rows.output * row)) {
         for (position, y) in y.chunks_exact_mut(row).enumerate() {
-            resample_row::<A, N>(x, y, &mut mixture, position, rows, columns, channels);
+            resample_row(x, y, &mut mixture, position, [rows, columns], channels, N);
         }
     }
 }
@@ -149,7 +184,7 @@ pub(crate) fn resample_back<A: Real, const N: usize>(
     let (image, row) = (rows.input * columns.input * channels, columns.output * channels);
     for (dy, dx) in dy.chunks_exact(rows.output * row).zip(dx.chunks_exact_mut(image)) {
         for (position, dy) in dy.chunks_exact(row).enumerate() {
-            resample_row_back::<A, N>(dy, dx, &mut mixture, position, rows, columns, channels);
+            resample_row_back(dy, dx, &mut mixture, position, [rows, columns], channels, N);
         }
     }
 }

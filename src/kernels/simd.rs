@@ -56,43 +56,76 @@ fn detect() -> Level {
 /// Whether the plain copy of a loop may use fused multiply-add: without the instruction, `mul_add` is a slow call.
 pub(crate) const BASELINE_FMA: bool = cfg!(target_arch = "aarch64") || cfg!(target_feature = "fma");
 
+/// One of two functions of the signature, by the number type: each is the `concrete` of a copy of the items, in which
+/// `$A` is `f32` or `f64`.
+macro_rules! by_type {
+    ($A:ident, $signature:ty, { $($items:tt)* }) => {{
+        let single = {
+            type $A = f32;
+            $($items)*
+            concrete as $signature
+        };
+        let double = {
+            type $A = f64;
+            $($items)*
+            concrete as $signature
+        };
+        let number = std::any::TypeId::of::<$A>();
+        // SAFETY: with the number type being that of the function, the two types are one.
+        #[allow(clippy::missing_transmute_annotations)]
+        unsafe {
+            if number == std::any::TypeId::of::<f32>() {
+                std::mem::transmute::<_, $signature>(single)
+            } else {
+                assert!(number == std::any::TypeId::of::<f64>(), "kernels are for f32 and f64");
+                std::mem::transmute::<_, $signature>(double)
+            }
+        }
+    }};
+}
+pub(crate) use by_type;
+
 /// Writes a function over slices, compiled for each instruction set and dispatched at run time.
 ///
 /// The body is generic over `A: Real` and sees `const FMA: bool`, which tells whether multiply-add is one instruction.
+/// It is compiled here, once for each number type and instruction set: not again in every program that uses it.
 macro_rules! simd {
-    ($(#[$meta:meta])* $vis:vis fn $name:ident<$A:ident $(, const $N:ident: $N_ty:ty)?>(
-        $($arg:ident: $ty:ty),* $(,)?
-    ) $(-> $ret:ty)? $body:block) => {
+    ($(#[$meta:meta])* $vis:vis fn $name:ident<$A:ident>($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? $body:block) => {
         $(#[$meta])*
         #[inline]
-        $vis fn $name<$A: $crate::kernels::Real $(, const $N: $N_ty)?>($($arg: $ty),*) $(-> $ret)? {
+        $vis fn $name<$A: $crate::kernels::Real>($($arg: $ty),*) $(-> $ret)? {
             #[inline(always)]
             #[allow(non_upper_case_globals, clippy::extra_unused_type_parameters)]
-            fn body<$A: $crate::kernels::Real $(, const $N: $N_ty)?, const FMA: bool>($($arg: $ty),*) $(-> $ret)? $body
+            fn body<$A: $crate::kernels::Real, const FMA: bool>($($arg: $ty),*) $(-> $ret)? $body
 
-            #[cfg(target_arch = "x86_64")]
-            {
-                use $crate::kernels::simd::{Level, level};
+            $crate::kernels::simd::by_type!($A, fn($($ty),*) $(-> $ret)?, {
+                fn concrete($($arg: $ty),*) $(-> $ret)? {
+                    #[cfg(target_arch = "x86_64")]
+                    {
+                        use $crate::kernels::simd::{Level, level};
 
-                #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")]
-                fn avx512<$A: $crate::kernels::Real $(, const $N: $N_ty)?>($($arg: $ty),*) $(-> $ret)? {
-                    body::<$A $(, $N)?, true>($($arg),*)
+                        #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")]
+                        fn avx512($($arg: $ty),*) $(-> $ret)? {
+                            body::<$A, true>($($arg),*)
+                        }
+
+                        #[target_feature(enable = "avx2,fma")]
+                        fn avx2($($arg: $ty),*) $(-> $ret)? {
+                            body::<$A, true>($($arg),*)
+                        }
+
+                        match level() {
+                            // SAFETY: `level` answers `Avx512` only where every feature that `avx512` enables was
+                            // detected.
+                            Level::Avx512 => return unsafe { avx512($($arg),*) },
+                            // SAFETY: `level` answers `Avx2` only where AVX2 and FMA were detected.
+                            Level::Avx2 => return unsafe { avx2($($arg),*) },
+                            Level::Baseline => {}
+                        }
+                    }
+                    body::<$A, { $crate::kernels::simd::BASELINE_FMA }>($($arg),*)
                 }
-
-                #[target_feature(enable = "avx2,fma")]
-                fn avx2<$A: $crate::kernels::Real $(, const $N: $N_ty)?>($($arg: $ty),*) $(-> $ret)? {
-                    body::<$A $(, $N)?, true>($($arg),*)
-                }
-
-                match level() {
-                    // SAFETY: `level` answers `Avx512` only where every feature that `avx512` enables was detected.
-                    Level::Avx512 => return unsafe { avx512::<$A $(, $N)?>($($arg),*) },
-                    // SAFETY: `level` answers `Avx2` only where AVX2 and FMA were detected.
-                    Level::Avx2 => return unsafe { avx2::<$A $(, $N)?>($($arg),*) },
-                    Level::Baseline => {}
-                }
-            }
-            body::<$A $(, $N)?, { $crate::kernels::simd::BASELINE_FMA }>($($arg),*)
+            })($($arg),*)
         }
     };
 }
@@ -107,29 +140,26 @@ macro_rules! by_level {
     ($(#[$meta:meta])* $vis:vis fn $name:ident<$A:ident>($($arg:ident: $ty:ty),* $(,)?) = $body:ident) => {
         $(#[$meta])*
         $vis fn $name<$A: $crate::kernels::Real>(level: $crate::kernels::simd::Level, $($arg: $ty),*) {
-            use std::any::TypeId;
-
+            type Level = $crate::kernels::simd::Level;
+            $crate::kernels::simd::by_type!($A, fn(Level, $($ty),*), {
+                $crate::kernels::simd::by_level!(@concrete $A ($($arg: $ty),*) $body);
+            })(level, $($arg),*);
+        }
+    };
+    // The same for `f32` alone, whatever the caller's type is called.
+    ($(#[$meta:meta])* $vis:vis fn $name:ident<$A:ident = f32>($($arg:ident: $ty:ty),* $(,)?) = $body:ident) => {
+        $(#[$meta])*
+        $vis fn $name<$A: $crate::kernels::Real>(level: $crate::kernels::simd::Level, $($arg: $ty),*) {
             type Level = $crate::kernels::simd::Level;
             let single = {
                 type $A = f32;
                 $crate::kernels::simd::by_level!(@concrete $A ($($arg: $ty),*) $body);
                 concrete as fn(Level, $($ty),*)
             };
-            let double = {
-                type $A = f64;
-                $crate::kernels::simd::by_level!(@concrete $A ($($arg: $ty),*) $body);
-                concrete as fn(Level, $($ty),*)
-            };
-            // SAFETY: with the number type being that of the function, the two types are one.
+            assert!(std::any::TypeId::of::<$A>() == std::any::TypeId::of::<f32>(), "a kernel for f32 alone");
+            // SAFETY: with the number type being `f32`, the two types are one.
             #[allow(clippy::missing_transmute_annotations)]
-            let run = unsafe {
-                if TypeId::of::<$A>() == TypeId::of::<f32>() {
-                    std::mem::transmute::<_, fn(Level, $($ty),*)>(single)
-                } else {
-                    assert!(TypeId::of::<$A>() == TypeId::of::<f64>(), "kernels are for f32 and f64");
-                    std::mem::transmute::<_, fn(Level, $($ty),*)>(double)
-                }
-            };
+            let run = unsafe { std::mem::transmute::<_, fn(Level, $($ty),*)>(single) };
             run(level, $($arg),*);
         }
     };

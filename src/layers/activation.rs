@@ -1,9 +1,11 @@
-use serde_json::{Value, json};
+mod settings;
+
+use serde_json::Value;
 
 use crate::context::Context;
-use crate::error::{Error, Result};
-use crate::io::{Fields, Place, Setting, Settings, real};
-use crate::kernels::{elementwise, reduce};
+use crate::error::Result;
+use crate::kernels::activation::{self as function, Function};
+use crate::kernels::reduce;
 use crate::layer::{Layer, Needs};
 use crate::scalar::Scalar;
 use crate::tensor::{Tensor, values, values_mut};
@@ -15,11 +17,16 @@ use crate::tensor::{Tensor, values, values_mut};
 ///
 /// let model = Sequential::new()
 ///     .add(Dense::new(16).activation(Activation::Relu)) // fused: one pass less over memory
+///     .add(Dense::new(16).activation(Activation::Elu(1.0)))
 ///     .add(Dense::new(16))
 ///     .add(Activation::Tanh); // a layer of its own
 /// ```
 ///
-/// exp, tanh and erf are within 2 units in the last place. NaN flows through every one.
+/// exp, exp - 1, tanh, erf and ln(1 + x) are within 2 units in the last place. Derivatives at kinks are PyTorch's. NaN
+/// flows through every one.
+///
+/// A slope that is learned is a layer: [`PRelu`](crate::layers::PRelu); so is softmax over another axis than the last:
+/// [`Softmax`](crate::layers::Softmax) and [`LogSoftmax`](crate::layers::LogSoftmax).
 #[derive(Clone, Copy, Debug, PartialEq, Default)]
 #[non_exhaustive]
 pub enum Activation {
@@ -30,17 +37,56 @@ pub enum Activation {
     Relu,
     /// x for x > 0, slope * x elsewhere (derivative there: slope). Keras's default slope is 0.3, PyTorch's 0.01.
     LeakyRelu(f64),
+    /// min(max(x, 0), 6), with derivative 0 at 0 and 6 (Howard et al. 2017).
+    Relu6,
+    /// x for x > 0, alpha (exp(x) - 1) elsewhere, with alpha from 0 (Clevert et al. 2015). 1 in both libraries.
+    Elu(f64),
+    /// 1.0507 times [`Elu`](Self::Elu) with alpha 1.6733, to all digits (Klambauer et al. 2017).
+    Selu,
+    /// x for x > 0, alpha (exp(x / alpha) - 1) elsewhere, with alpha above 0 (Barron 2017). 1 in both libraries.
+    Celu(f64),
     /// 1 / (1 + exp(-x))
     Sigmoid,
+    /// ln(1 / (1 + exp(-x))), which is -ln(1 + exp(-x)).
+    LogSigmoid,
+    /// min(max(x + 3, 0), 6) / 6, as in PyTorch and Keras 3; Keras 2 had another slope. Derivative 0 at -3 and 3.
+    HardSigmoid,
     /// tanh(x)
     Tanh,
+    /// min(max(x, a), b) for `HardTanh(a, b)`, with derivative 0 at both. PyTorch's default is -1 and 1.
+    HardTanh(f64, f64),
+    /// x - tanh(x)
+    TanhShrink,
     /// exp(x_i) / sum_j exp(x_j) over the last axis. To train a classifier leave it away and use
     /// [`SoftmaxCrossEntropy`](crate::losses::SoftmaxCrossEntropy) on the logits, which is faster and stable.
     Softmax,
+    /// x_i - ln(sum_j exp(x_j)) over the last axis: the logarithm of [`Softmax`](Self::Softmax), without its
+    /// underflow.
+    LogSoftmax,
     /// x Phi(x) with the normal distribution function Phi (Hendrycks and Gimpel 2016). The default in both libraries.
     Gelu,
     /// The tanh approximation of [`Gelu`](Self::Gelu), as GPT-2 has it.
     GeluTanh,
+    /// x / (1 + exp(-x)), also known as swish (Elfwing et al. 2017, Ramachandran et al. 2017).
+    Silu,
+    /// x min(max(x + 3, 0), 6) / 6 (Howard et al. 2019), with derivative 0 at -3 and 1 at 3.
+    HardSwish,
+    /// x tanh(ln(1 + exp(x))) (Misra 2019).
+    Mish,
+    /// ln(1 + exp(beta x)) / beta; beta is 1 in Keras and by default in PyTorch. It is exact everywhere: PyTorch's
+    /// `threshold`, beyond which it takes x itself, is not needed.
+    Softplus(f64),
+    /// x / (1 + |x|)
+    Softsign,
+    /// exp(x)
+    Exponential,
+    /// x for |x| > lambda, 0 elsewhere, with lambda from 0. The default in both libraries is 0.5.
+    HardShrink(f64),
+    /// x moved towards 0 by lambda for |x| > lambda, 0 elsewhere, with lambda from 0. The default in both libraries is
+    /// 0.5.
+    SoftShrink(f64),
+    /// x for x > a, b elsewhere, for `Threshold(a, b)`.
+    Threshold(f64, f64),
 }
 
 /// From what the derivative is computed.
@@ -51,90 +97,82 @@ pub(crate) enum Kept {
     Output,
 }
 
-/// Calls the kernel of each activation with the arguments and, where it has one, its parameter.
-macro_rules! kernel {
-    ($activation:expr, $width:expr,
-     [$relu:path, $leaky_relu:path, $sigmoid:path, $tanh:path, $gelu:path, $gelu_tanh:path, $softmax:path],
-     ($($arg:expr),*), $linear:expr) => {
-        match $activation {
-            Activation::Linear => $linear,
-            Activation::Relu => $relu($($arg),*),
-            Activation::LeakyRelu(slope) => $leaky_relu($($arg),*, A::of(slope)),
-            Activation::Sigmoid => $sigmoid($($arg),*),
-            Activation::Tanh => $tanh($($arg),*),
-            Activation::Gelu => $gelu($($arg),*),
-            Activation::GeluTanh => $gelu_tanh($($arg),*),
-            Activation::Softmax => $softmax($($arg),*, $width),
-        }
-    };
-}
+/// alpha and the factor of [`Activation::Selu`], for which mean 0 and variance 1 are a fixed point.
+const SELU: (f64, f64) = (1.673_263_242_354_377_2, 1.050_700_987_355_480_5);
 
 impl Activation {
     /// From what the derivative is computed: the output where that suffices, since a fused layer keeps it anyway.
     pub(crate) fn kept(self) -> Kept {
+        use Activation::*;
         match self {
-            Activation::Linear => Kept::Nothing,
+            Linear => Kept::Nothing,
             // A falling branch gives positive outputs on both sides: only the input tells them apart.
-            Activation::LeakyRelu(slope) if slope < 0.0 => Kept::Input,
-            Activation::Gelu | Activation::GeluTanh => Kept::Input,
+            LeakyRelu(slope) if slope < 0.0 => Kept::Input,
+            Gelu | GeluTanh | Silu | HardSwish | Mish | TanhShrink | Threshold(..) => Kept::Input,
+            // From the output it would lose its digits where that is near 1.
+            Softsign => Kept::Input,
             _ => Kept::Output,
         }
     }
 
+    /// The function of each element, where it is one.
+    fn function<A: Scalar>(self) -> Option<Function<A>> {
+        Some(match self {
+            Activation::Linear | Activation::Softmax | Activation::LogSoftmax => return None,
+            Activation::Relu => function::relu(),
+            Activation::LeakyRelu(slope) => function::leaky_relu(slope),
+            Activation::Relu6 => function::clamp(0.0, 6.0, 0.0, 1.0),
+            Activation::Elu(alpha) => function::elu(alpha, 1.0, 1.0),
+            Activation::Selu => function::elu(SELU.0 * SELU.1, 1.0, SELU.1),
+            Activation::Celu(alpha) => function::elu(alpha, 1.0 / alpha, 1.0),
+            Activation::Sigmoid => function::sigmoid(),
+            Activation::LogSigmoid => function::softplus(-1.0, -1.0),
+            Activation::HardSigmoid => function::clamp(0.0, 1.0, 3.0, 1.0 / 6.0),
+            Activation::Tanh => function::tanh(),
+            Activation::HardTanh(min, max) => function::clamp(min, max, 0.0, 1.0),
+            Activation::TanhShrink => function::tanh_shrink(),
+            Activation::Gelu => function::gelu(),
+            Activation::GeluTanh => function::gelu_tanh(),
+            Activation::Silu => function::silu(),
+            Activation::HardSwish => function::hard_swish(),
+            Activation::Mish => function::mish(),
+            Activation::Softplus(beta) => function::softplus(beta, 1.0 / beta),
+            Activation::Softsign => function::softsign(),
+            Activation::Exponential => function::exponential(),
+            Activation::HardShrink(lambda) => function::shrink(lambda, 0.0),
+            Activation::SoftShrink(lambda) => function::shrink(lambda, lambda),
+            Activation::Threshold(threshold, value) => function::threshold(threshold, value),
+        })
+    }
+
     /// y = f(x), in rows of `width`.
     pub(crate) fn apply<A: Scalar>(self, x: &[A], y: &mut [A], width: usize) {
-        use elementwise::{gelu, gelu_tanh, leaky_relu, relu, sigmoid, tanh};
-        fn softmax<A: Scalar>(x: &[A], y: &mut [A], width: usize) {
-            y.copy_from_slice(x);
-            reduce::softmax_rows(y, width);
+        match self.function() {
+            Some(function) => function.apply(x, y),
+            None => {
+                y.copy_from_slice(x);
+                self.apply_in_place(y, width);
+            }
         }
-        kernel!(self, width, [relu, leaky_relu, sigmoid, tanh, gelu, gelu_tanh, softmax], (x, y), y.copy_from_slice(x));
     }
 
     /// y = f(y), in rows of `width`.
     pub(crate) fn apply_in_place<A: Scalar>(self, y: &mut [A], width: usize) {
-        use elementwise::{
-            gelu_in_place, gelu_tanh_in_place, leaky_relu_in_place, relu_in_place, sigmoid_in_place, tanh_in_place,
-        };
-        use reduce::softmax_rows;
-        kernel!(
-            self,
-            width,
-            [
-                relu_in_place,
-                leaky_relu_in_place,
-                sigmoid_in_place,
-                tanh_in_place,
-                gelu_in_place,
-                gelu_tanh_in_place,
-                softmax_rows
-            ],
-            (y),
-            {}
-        );
+        match self {
+            Activation::Softmax => reduce::softmax_rows(y, width),
+            Activation::LogSoftmax => reduce::log_softmax_rows(y, width),
+            _ => self.function().iter().for_each(|function| function.apply_in_place(y)),
+        }
     }
 
     /// dx = dy f'(x), from what is [`kept`](Self::kept).
     pub(crate) fn gradient<A: Scalar>(self, kept: &[A], dy: &[A], dx: &mut [A], width: usize) {
-        use elementwise::{
-            gelu_gradient, gelu_tanh_gradient, leaky_relu_gradient, relu_gradient, sigmoid_gradient, tanh_gradient,
-        };
-        use reduce::softmax_gradient;
-        kernel!(
-            self,
-            width,
-            [
-                relu_gradient,
-                leaky_relu_gradient,
-                sigmoid_gradient,
-                tanh_gradient,
-                gelu_gradient,
-                gelu_tanh_gradient,
-                softmax_gradient
-            ],
-            (kept, dy, dx),
-            dx.copy_from_slice(dy)
-        );
+        match (self, self.function()) {
+            (_, Some(function)) => function.gradient(kept, dy, dx),
+            (Activation::Softmax, None) => reduce::softmax_gradient(kept, dy, dx, width),
+            (Activation::LogSoftmax, None) => reduce::log_softmax_gradient(kept, dy, dx, width),
+            (_, None) => dx.copy_from_slice(dy),
+        }
     }
 
     /// y = f(z) for a layer that has this activation fused and has just computed z: in place where backward does not
@@ -168,63 +206,6 @@ impl Activation {
     pub(crate) fn fused_needs(self) -> Needs {
         Needs { input: true, output: self.kept() == Kept::Output }
     }
-
-    /// The kinds of all of them.
-    pub(super) const KINDS: [&str; 8] =
-        ["Linear", "Relu", "LeakyRelu", "Sigmoid", "Tanh", "Softmax", "Gelu", "GeluTanh"];
-
-    /// The settings of a layer that has this activation fused.
-    pub(crate) fn describe(self) -> Value {
-        match self {
-            Activation::LeakyRelu(slope) => json!({ "name": self.name(), "slope": real(slope) }),
-            _ => json!({ "name": self.name() }),
-        }
-    }
-
-    /// The activation of one of the [kinds](Self::KINDS), with the slope where it has one.
-    fn of_kind(kind: &str, slope: impl FnOnce() -> Result<f64>) -> Option<Result<Self>> {
-        Some(match kind {
-            "Linear" => Ok(Activation::Linear),
-            "Relu" => Ok(Activation::Relu),
-            "LeakyRelu" => slope().map(Activation::LeakyRelu),
-            "Sigmoid" => Ok(Activation::Sigmoid),
-            "Tanh" => Ok(Activation::Tanh),
-            "Softmax" => Ok(Activation::Softmax),
-            "Gelu" => Ok(Activation::Gelu),
-            "GeluTanh" => Ok(Activation::GeluTanh),
-            _ => return None,
-        })
-    }
-
-    /// As a layer of its own.
-    pub(super) fn from_config<A: Scalar>(kind: &str, settings: &Settings<'_, A>) -> Result<Self> {
-        Self::of_kind(kind, || settings.get("slope"))
-            .unwrap_or_else(|| Err(Error::setting("activation", "the kind of one", kind)))
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Activation::Linear => "Linear",
-            Activation::Relu => "Relu",
-            Activation::LeakyRelu(_) => "LeakyRelu",
-            Activation::Sigmoid => "Sigmoid",
-            Activation::Tanh => "Tanh",
-            Activation::Softmax => "Softmax",
-            Activation::Gelu => "Gelu",
-            Activation::GeluTanh => "GeluTanh",
-        }
-    }
-}
-
-impl Setting for Activation {
-    fn read(value: &Value, place: Place<'_>) -> Result<Self> {
-        let fields = Fields::of(value, place)?;
-        let name: String = fields.get("name")?;
-        let activation = Self::of_kind(&name, || fields.get("slope"))
-            .unwrap_or_else(|| Err(place.refuse("an object with the name of an activation", value)))?;
-        fields.finish()?;
-        Ok(activation)
-    }
 }
 
 /// The length of the last axis: the width of the rows that softmax works on.
@@ -238,13 +219,11 @@ impl<A: Scalar> Layer<A> for Activation {
     }
 
     fn config(&self) -> Value {
-        match self {
-            Activation::LeakyRelu(slope) => json!({ "slope": real(*slope) }),
-            _ => Value::Null,
-        }
+        self.layer_config()
     }
 
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>> {
+        self.check()?;
         Ok(input.to_vec())
     }
 
@@ -276,6 +255,10 @@ impl<A: Scalar> Layer<A> for Activation {
         let mut dx = ctx.tensor(dy.shape());
         self.gradient(values(kept)?, values(dy)?, values_mut(&mut dx), row_width(dy));
         Ok(Some(dx))
+    }
+
+    fn keeps_mask(&self) -> bool {
+        true
     }
 
     fn needs(&self) -> Needs {

@@ -1,5 +1,6 @@
 use serde_json::{Value, json};
 
+use super::rules::weight_rules;
 use super::{check_batch, check_features, features};
 use crate::context::{Context, Mode};
 use crate::error::{Error, Result};
@@ -103,6 +104,20 @@ impl<A: Scalar> BatchNormalization<A> {
         self
     }
 
+    weight_rules! {
+        gamma_regularizer, gamma_constraint: "gamma" in gamma;
+        beta_regularizer, beta_constraint: "beta" in beta;
+    }
+
+    /// Refuses steps of which some are masked: they would count in the statistics of the batch.
+    fn check_mask(&self, ctx: &Context<A>) -> Result<()> {
+        if ctx.mask().is_none() || !self.uses_batch(ctx) {
+            return Ok(());
+        }
+        let requirement = "none in training: its statistics would count steps that are masked";
+        Err(Error::setting("mask of the input of BatchNormalization", requirement, "one"))
+    }
+
     fn uses_batch(&self, ctx: &Context<A>) -> bool {
         ctx.mode() == Mode::Training && !self.running_mean.is_frozen()
     }
@@ -135,11 +150,14 @@ impl<A: Scalar> BatchNormalization<A> {
 
     /// running = momentum * running + (1 - momentum) * correction * batch.
     fn follow(&self, running: &Param<A>, batch: &[A], correction: A, ctx: &mut Context<A>) -> Result<()> {
-        let (stays, comes) = (A::of(self.momentum), A::of(1.0 - self.momentum) * correction);
+        let momentum = ctx.momentum(running, self.momentum);
+        let (stays, comes) = (A::of(momentum), A::of(1.0 - momentum) * correction);
         let mut next = ctx.tensor(&[batch.len()]);
         let last = values(ctx.state(running)?)?;
         for ((next, &last), &batch) in values_mut(&mut next).iter_mut().zip(last).zip(batch) {
-            *next = stays * last + comes * batch;
+            // Of what does not stay nothing is left, be it NaN.
+            let left = if stays == A::zero() { A::zero() } else { stays * last };
+            *next = left + comes * batch;
         }
         ctx.set_state(running, next);
         Ok(())
@@ -223,6 +241,7 @@ impl<A: Scalar> Layer<A> for BatchNormalization<A> {
     fn forward(&self, x: &Tensor<A>, ctx: &mut Context<A>) -> Result<Tensor<A>> {
         let channels = self.running_mean.get()?.len();
         check_batch(x, channels)?;
+        self.check_mask(ctx)?;
         let statistics = match self.uses_batch(ctx) {
             true => self.batch_statistics(x, channels, ctx)?,
             false => self.running_statistics(channels, ctx)?,
@@ -297,6 +316,10 @@ impl<A: Scalar> Layer<A> for BatchNormalization<A> {
         ctx.recycle(sums);
         ctx.recycle(statistics);
         Ok(dx)
+    }
+
+    fn keeps_mask(&self) -> bool {
+        true
     }
 
     fn needs(&self) -> Needs {

@@ -1,5 +1,6 @@
 use serde_json::{Value, json};
 
+use super::rules::weight_rules;
 use super::{Activation, check_batch, check_features, features};
 use crate::context::Context;
 use crate::error::{Error, Result};
@@ -87,6 +88,11 @@ impl<A: Scalar> Dense<A> {
         self
     }
 
+    weight_rules! {
+        weight_regularizer, weight_constraint: "W" in weight;
+        bias_regularizer, bias_constraint: "b" in bias;
+    }
+
     /// W, `(features, units)`.
     pub fn weight(&self) -> &Param<A> {
         &self.weight
@@ -147,6 +153,7 @@ impl<A: Scalar> Layer<A> for Dense<A> {
     }
 
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>> {
+        self.activation.check()?;
         if self.units == 0 {
             return Err(Error::setting("units", "at least 1", 0));
         }
@@ -197,6 +204,10 @@ impl<A: Scalar> Layer<A> for Dense<A> {
         }
         ctx.recycle(dz);
         Ok(dx)
+    }
+
+    fn keeps_mask(&self) -> bool {
+        true
     }
 
     fn needs(&self) -> Needs {

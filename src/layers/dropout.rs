@@ -30,7 +30,7 @@ const DRAWN: usize = 256;
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Dropout {
-    rate: f64,
+    pub(super) rate: f64,
 }
 
 impl Dropout {
@@ -52,9 +52,14 @@ impl Dropout {
 
     /// Fills a mask from the stream of the pass: m / (1 - rate).
     pub(super) fn draw<A: Scalar>(self, mask: &mut [A], ctx: &mut Context<A>) {
+        self.draw_with(1.0 / (1.0 - self.rate), mask, ctx);
+    }
+
+    /// The same with `kept` in the place of 1 / (1 - rate).
+    pub(super) fn draw_with<A: Scalar>(self, kept: f64, mask: &mut [A], ctx: &mut Context<A>) {
         // Of 2^32 equally likely numbers those below the threshold drop.
         let threshold = (self.rate * 2f64.powi(32)).round() as u32;
-        let kept = A::of(1.0 / (1.0 - self.rate));
+        let kept = A::of(kept);
         let mut drawn = [0u32; DRAWN];
         for mask in mask.chunks_mut(DRAWN) {
             let drawn = &mut drawn[..mask.len()];
@@ -117,6 +122,10 @@ impl<A: Scalar> Layer<A> for Dropout {
         }
         ctx.recycle(mask);
         Ok(dx)
+    }
+
+    fn keeps_mask(&self) -> bool {
+        true
     }
 
     fn needs(&self) -> Needs {

@@ -1,6 +1,7 @@
 use ndarray::{Dimension, IxDyn};
 use serde_json::{Value, json};
 
+use super::rules::weight_rules;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::initializers::{Init, Initializer};
@@ -56,6 +57,10 @@ impl<A: Scalar> Embedding<A> {
     pub fn weight_initializer(mut self, start: Initializer) -> Self {
         self.start = start;
         self
+    }
+
+    weight_rules! {
+        weight_regularizer, weight_constraint: "the table of all vectors" in weight;
     }
 
     /// The vectors, `(vocabulary, dimension)`.

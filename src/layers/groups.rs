@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::{check_batch, check_features, features};
+pub(super) use super::group_layout::Grouping;
+use super::group_layout::{Layout, check_axes, rows};
+use super::{check_batch, features};
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::initializers::{Init, Initializer};
@@ -14,72 +16,25 @@ use crate::param::{Param, Visitor};
 use crate::scalar::Scalar;
 use crate::tensor::{Tensor, count, values, values_mut};
 
-/// Which values share mean and variance.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Grouping {
-    /// The channels of a sample in so many groups, over all its pixels.
-    Groups(usize),
-    /// Each channel of a sample, over all its pixels.
-    Channels,
-    /// All features of one place: the last axis.
-    Features,
-}
-
-/// The layer under group, instance and layer normalisation: y = gamma x^ + beta with x^ = (x - mean) s and
-/// s = 1 / sqrt(variance + epsilon), where mean and variance are those of the n values of a group.
+/// The layer under group, instance, layer and root mean square normalisation: y = gamma x^ + beta with
+/// x^ = (x - mean) s and s = 1 / sqrt(variance + epsilon), where mean and variance are those of the n values of a group.
 ///
 /// dbeta = sum dy, dgamma = sum dy x^ for each channel, and with g = gamma dy
-/// dx = s (g - mean of g - x^ mean of g x^), the means being over the group.
+/// dx = s (g - mean of g - x^ mean of g x^), the means being over the group. Without a mean (it is 0 then) dx is without
+/// the mean of g.
 #[derive(Debug)]
 pub(super) struct Groups<A: Scalar> {
-    grouping: Grouping,
+    pub(super) grouping: Grouping,
     pub(super) epsilon: f64,
     pub(super) gamma: Option<Param<A>>,
     pub(super) beta: Option<Param<A>>,
 }
 
-/// How the values of a batch fall into groups.
-#[derive(Clone, Copy)]
-struct Layout {
-    channels: usize,
-    /// The values of one sample (or of one place), whose groups are independent of all others.
-    sample: usize,
-    groups: usize,
-}
-
-impl Layout {
-    fn samples(self, x: usize) -> usize {
-        x / self.sample
-    }
-
-    /// The sum of each group of channels.
-    fn totals<A: Scalar>(self, channels: &[A]) -> impl Iterator<Item = A> {
-        channels.chunks_exact(self.channels / self.groups).map(|group| group.iter().copied().sum())
-    }
-
-    /// The number of values in a group.
-    fn count<A: Scalar>(self) -> A {
-        A::of((self.sample / self.groups) as f64)
-    }
-
-    /// Writes a value for each group to all its channels.
-    fn spread<A: Scalar>(self, values: &[A], channels: &mut [A]) {
-        let groups = channels.chunks_exact_mut(self.channels / self.groups);
-        groups.zip(values).for_each(|(channels, &value)| channels.fill(value));
-    }
-}
-
-/// A tensor of N rows as its rows.
-fn rows<A: Scalar, const N: usize>(tensor: &mut Tensor<A>) -> [&mut [A]; N] {
-    let length = tensor.len() / N;
-    let mut rows = values_mut(tensor).chunks_exact_mut(length);
-    std::array::from_fn(|_| rows.next().expect("the tensor has N rows"))
-}
-
 impl<A: Scalar> Groups<A> {
     /// With Keras's defaults.
     pub(super) fn of(grouping: Grouping) -> Self {
-        Groups { grouping, epsilon: 1e-3, gamma: Some(Param::new()), beta: Some(Param::new()) }
+        let beta = grouping.centers().then(Param::new);
+        Groups { grouping, epsilon: 1e-3, gamma: Some(Param::new()), beta }
     }
 
     fn built(&self) -> Option<&Param<A>> {
@@ -90,37 +45,46 @@ impl<A: Scalar> Groups<A> {
         if !(self.epsilon > 0.0 && self.epsilon.is_finite()) {
             return Err(Error::setting("epsilon", "a finite number above 0", self.epsilon));
         }
-        let channels = features(sample)?;
+        let last = features(sample)?;
         let all = count("input of one sample", sample)?;
+        let channels = match self.normalized(sample)? {
+            [_] => last,
+            axes => axes.iter().product(),
+        };
         let layout = match self.grouping {
             Grouping::Groups(groups) => Layout { channels, sample: all, groups },
             Grouping::Channels => Layout { channels, sample: all, groups: channels },
-            Grouping::Features => Layout { channels, sample: channels, groups: 1 },
+            Grouping::Features(_) | Grouping::MeanSquare(_) => Layout { channels, sample: channels, groups: 1 },
         };
         if layout.groups == 0 || !channels.is_multiple_of(layout.groups) {
             return Err(Error::setting("groups", format!("a divisor of the {channels} channels"), layout.groups));
         }
-        if layout.sample / layout.groups < 2 {
-            return Err(Error::shape("input of one sample", "at least 2 values in each group", sample));
+        let least = if self.grouping.centers() { 2 } else { 1 };
+        if layout.sample / layout.groups < least {
+            let expected = format!("at least {least} values in each group");
+            return Err(Error::shape("input of one sample", expected, sample));
         }
         Ok(layout)
     }
 
     /// The layout of a batch, which must have the channels that the layer was built for.
     fn layout_of(&self, x: &Tensor<A>) -> Result<Layout> {
-        match self.built() {
-            Some(param) => check_batch(x, param.get()?.len())?,
-            None => check_batch(x, x.shape().last().copied().unwrap_or_default())?,
-        }
+        let built = self.built().map(|param| param.get()).transpose()?.map(|values| values.shape());
+        let last = built.unwrap_or(x.shape()).last();
+        check_batch(x, last.copied().unwrap_or_default())?;
+        check_axes(built, x.shape())?;
         self.layout(&x.shape()[1..])
     }
 
     /// Mean and s of every group of one sample. The variance needs the mean first: so large means cost it no digits.
     fn statistics(&self, layout: Layout, x: &[A], mean: &mut [A], inverse: &mut [A], [center, sums]: [&mut [A]; 2]) {
         let (count, epsilon) = (layout.count::<A>(), A::of(self.epsilon));
-        sums.fill(A::zero());
-        add_columns(x, sums);
-        mean.iter_mut().zip(layout.totals(sums)).for_each(|(mean, total)| *mean = total / count);
+        mean.fill(A::zero());
+        if self.grouping.centers() {
+            sums.fill(A::zero());
+            add_columns(x, sums);
+            mean.iter_mut().zip(layout.totals(sums)).for_each(|(mean, total)| *mean = total / count);
+        }
         layout.spread(mean, center);
         sums.fill(A::zero());
         add_squared_deviations(x, center, sums);
@@ -137,12 +101,22 @@ impl<A: Scalar> Groups<A> {
         Ok(())
     }
 
+    /// The axes of a sample that gamma and beta have.
+    fn normalized<'s>(&self, sample: &'s [usize]) -> Result<&'s [usize]> {
+        let axes = self.grouping.axes();
+        match sample.len().checked_sub(axes) {
+            Some(before) if axes > 0 => Ok(&sample[before..]),
+            _ => Err(Error::setting("axes", format!("from 1 to {}, those of a sample", sample.len()), axes)),
+        }
+    }
+
     pub(super) fn from_config(grouping: Grouping, settings: &Settings<'_, A>) -> Result<Self> {
+        let center = grouping.centers() && settings.get("center")?;
         Ok(Groups {
             grouping,
             epsilon: settings.get("epsilon")?,
             gamma: settings.get::<bool>("scale")?.then(Param::new),
-            beta: settings.get::<bool>("center")?.then(Param::new),
+            beta: center.then(Param::new),
         })
     }
 }
@@ -155,16 +129,20 @@ impl<A: Scalar> Layer<A> for Groups<A> {
     fn config(&self) -> Value {
         let (center, scale) = (self.beta.is_some(), self.gamma.is_some());
         match self.grouping {
+            Grouping::Features(axes) => {
+                json!({ "axes": axes, "epsilon": self.epsilon, "center": center, "scale": scale })
+            }
+            Grouping::MeanSquare(axes) => json!({ "axes": axes, "epsilon": self.epsilon, "scale": scale }),
             Grouping::Groups(groups) => {
                 json!({ "groups": groups, "epsilon": self.epsilon, "center": center, "scale": scale })
             }
-            _ => json!({ "epsilon": self.epsilon, "center": center, "scale": scale }),
+            Grouping::Channels => json!({ "epsilon": self.epsilon, "center": center, "scale": scale }),
         }
     }
 
     fn build(&mut self, input: &[usize], init: &mut Init<A>) -> Result<Vec<usize>> {
         let output = self.output_shape(input)?;
-        let shape = [features(input)?];
+        let shape = self.normalized(input)?.to_vec();
         if let Some(gamma) = &mut self.gamma {
             init.param(gamma, &shape, &Initializer::Constant(1.0))?;
         }
@@ -175,9 +153,9 @@ impl<A: Scalar> Layer<A> for Groups<A> {
     }
 
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>> {
-        let layout = self.layout(input)?;
-        let built = self.built().filter(|param| param.is_built()).map(|param| param.len());
-        check_features(layout.channels, built, input)?;
+        self.layout(input)?;
+        let built = self.built().and_then(|param| param.get().ok()).map(|values| values.shape());
+        check_axes(built, input)?;
         Ok(input.to_vec())
     }
 
@@ -241,7 +219,7 @@ impl<A: Scalar> Layer<A> for Groups<A> {
             let per_group = per_group.zip(slope.chunks_exact_mut(layout.channels / layout.groups));
             let totals = layout.totals(sum).zip(layout.totals(product));
             for (((offset, slope), (sum, product)), &inverse) in per_group.zip(totals).zip(inverse) {
-                offset.fill(inverse * sum / count);
+                offset.fill(if self.grouping.centers() { inverse * sum / count } else { A::zero() });
                 slope.fill(inverse * inverse * inverse * product / count);
             }
             self.scale(scale)?;
@@ -256,6 +234,10 @@ impl<A: Scalar> Layer<A> for Groups<A> {
         ctx.recycle(work);
         ctx.recycle(statistics);
         Ok(dx)
+    }
+
+    fn keeps_mask(&self) -> bool {
+        true
     }
 
     fn needs(&self) -> Needs {

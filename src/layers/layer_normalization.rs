@@ -2,10 +2,12 @@ use super::groups::{Grouping, Groups, group_settings};
 use super::thin::thin_layer;
 use crate::scalar::Scalar;
 
-/// y = gamma (x - mean) / sqrt(variance + epsilon) + beta with mean and variance of the last axis (Ba et al. 2016).
+/// y = gamma (x - mean) / sqrt(variance + epsilon) + beta with mean and variance of the last axis (Ba et al. 2016), or of
+/// several of them.
 ///
 /// Input `(batch, ..., features)`, output the same; gamma and beta are `(features)`. Every time step or pixel has
-/// statistics of its own. The gradients are those of [`GroupNormalization`](super::GroupNormalization) with one group.
+/// statistics of its own. With [`axes`](Self::axes) gamma and beta have several of the last axes, which share mean and
+/// variance. The gradients are those of [`GroupNormalization`](super::GroupNormalization) with one group.
 ///
 /// Default, which is Keras's: epsilon 1e-3. PyTorch's is `.epsilon(1e-5)`.
 ///
@@ -29,9 +31,21 @@ impl LayerNormalization {
 impl<A: Scalar> LayerNormalization<A> {
     /// With gamma and beta, for models of any number type.
     pub fn of() -> Self {
-        LayerNormalization(Groups::of(Grouping::Features))
+        LayerNormalization(Groups::of(Grouping::Features(1)))
+    }
+
+    /// Normalises over so many of the last axes, of all but the batch at most: PyTorch's `normalized_shape` with so many
+    /// numbers. For axes that are not the last ones see [`Permute`](super::Permute).
+    #[must_use]
+    pub fn axes(mut self, count: usize) -> Self {
+        self.0.grouping = Grouping::Features(count);
+        self
     }
 }
 
 group_settings!(LayerNormalization);
-thin_layer!(LayerNormalization<A>, settings => Groups::from_config(Grouping::Features, settings));
+thin_layer!(LayerNormalization<A>, settings => {
+    // The first files of models do not say it.
+    let axes: Option<usize> = settings.get("axes")?;
+    Groups::from_config(Grouping::Features(axes.unwrap_or(1)), settings)
+});

@@ -2,6 +2,7 @@ use ndarray::Dimension;
 use serde_json::{Value, json};
 
 use super::activation::Kept;
+use super::rules::weight_rules;
 use super::{Activation, check_features};
 use crate::context::Context;
 use crate::error::{Error, Result};
@@ -20,11 +21,13 @@ use crate::tensor::{Tensor, values, values_mut};
 /// Input `(batch, time, features)`; output the last step, `(batch, units)`, or every step, `(batch, time, units)`,
 /// with [`return_sequences`](Self::return_sequences). W is `(features, units)`, U `(units, units)` and b `(units)`.
 ///
+/// At a step that is [masked](super::Masking) h stays as it was.
+///
 /// Backwards through time with dh_t = dy_t + dz_{t+1} U^T and dz_t = dh_t f'(z_t): dW = sum x_t^T dz_t,
 /// dU = sum h_{t-1}^T dz_t, db = sum dz_t, dx_t = dz_t W^T.
 ///
 /// Defaults, which are Keras's: f = tanh, Glorot uniform for W, zeros for b. For U Keras has a random orthogonal
-/// matrix; here it is Glorot uniform too. PyTorch draws all three uniformly within ±1 / sqrt(units) and has two biases,
+/// matrix ([`Initializer::Orthogonal`]); here it is Glorot uniform too. PyTorch draws all three uniformly within ±1 / sqrt(units) and has two biases,
 /// of which only the sum counts.
 ///
 /// ```
@@ -74,7 +77,8 @@ impl<A: Scalar> SimpleRnn<A> {
         }
     }
 
-    /// f: any activation whose derivative follows from its output, so all but GELU and falling leaky ReLUs.
+    /// f: any activation whose derivative follows from its output, so none of the smooth ones with a dip
+    /// (GELU, SiLU, HardSwish, Mish), nor Softsign, TanhShrink, Threshold and falling leaky ReLUs.
     #[must_use]
     pub fn activation(mut self, activation: Activation) -> Self {
         self.activation = activation;
@@ -116,14 +120,28 @@ impl<A: Scalar> SimpleRnn<A> {
         self
     }
 
+    weight_rules! {
+        weight_regularizer, weight_constraint: "W" in weight;
+        recurrent_regularizer, recurrent_constraint: "U" in recurrent_weight;
+        bias_regularizer, bias_constraint: "b" in bias;
+    }
+
     /// U as a matrix.
     fn recurrent(&self) -> Result<Matrix<'_, A>> {
         Ok(Matrix::row_major(self.recurrent_weight.values()?, self.units, self.units))
     }
 
-    /// dz of all steps from h of all steps and dy.
-    fn through_time(&self, h: &[A], dy: &[A], time: usize, ctx: &mut Context<A>) -> Result<Tensor<A>> {
+    /// dz of all steps from h of all steps, dy, and the mask, which is empty where all steps count.
+    fn through_time(
+        &self,
+        h: &[A],
+        dy: &[A],
+        mask: &Tensor<A>,
+        time: usize,
+        ctx: &mut Context<A>,
+    ) -> Result<Tensor<A>> {
         let (units, batch) = (self.units, h.len() / (time * self.units));
+        let (mask, beta) = (values(mask)?, if mask.is_empty() { A::zero() } else { A::one() });
         let mut dz = ctx.tensor(&[batch, time, units]);
         let mut step = ctx.tensor(&[3, batch, units]);
         let (h_step, rest) = values_mut(&mut step).split_at_mut(batch * units);
@@ -139,15 +157,10 @@ impl<A: Scalar> SimpleRnn<A> {
             }
             gather(h, t, time, units, h_step);
             self.activation.gradient(h_step, dh, dz_step, units);
+            part_masked(mask, t, time, units, dz_step, dh);
             scatter(dz_step, t, time, units, values_mut(&mut dz));
             if t > 0 {
-                gemm(
-                    Matrix::row_major(dz_step, batch, units),
-                    self.recurrent()?.t(),
-                    dh,
-                    units,
-                    Ending::sum(A::zero()),
-                );
+                gemm(Matrix::row_major(dz_step, batch, units), self.recurrent()?.t(), dh, units, Ending::sum(beta));
             }
         }
         ctx.recycle(step);
@@ -206,6 +219,26 @@ fn gather<A: Scalar>(all: &[A], t: usize, time: usize, units: usize, step: &mut 
     }
 }
 
+/// At step t dh goes on as it is where the step is masked, and through dz alone where it is not.
+fn part_masked<A: Scalar>(mask: &[A], t: usize, time: usize, units: usize, dz: &mut [A], dh: &mut [A]) {
+    let rows = dz.chunks_exact_mut(units).zip(dh.chunks_exact_mut(units));
+    for ((dz, dh), mask) in rows.zip(mask.chunks_exact(time)) {
+        if mask[t] == A::zero() { dz } else { dh }.fill(A::zero());
+    }
+}
+
+/// Puts h of the step before in the place of that of step t where that is masked.
+fn carry<A: Scalar>(mask: &[A], t: usize, time: usize, units: usize, all: &[A], step: &mut [A]) {
+    let rows = step.chunks_exact_mut(units).zip(all.chunks_exact(time * units));
+    for ((step, all), mask) in rows.zip(mask.chunks_exact(time)) {
+        match (mask[t] == A::zero(), t) {
+            (true, 0) => step.fill(A::zero()),
+            (true, t) => step.copy_from_slice(&all[(t - 1) * units..t * units]),
+            (false, _) => {}
+        }
+    }
+}
+
 /// Copies `(batch, units)` to step t of `(batch, time, units)`.
 fn scatter<A: Scalar>(step: &[A], t: usize, time: usize, units: usize, all: &mut [A]) {
     for (all, step) in all.chunks_exact_mut(time * units).zip(step.chunks_exact(units)) {
@@ -238,6 +271,7 @@ impl<A: Scalar> Layer<A> for SimpleRnn<A> {
     }
 
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>> {
+        self.activation.check()?;
         if self.units == 0 {
             return Err(Error::setting("units", "at least 1", 0));
         }
@@ -264,6 +298,7 @@ impl<A: Scalar> Layer<A> for SimpleRnn<A> {
                 return Err(Error::shape("input", expected, x.shape()));
             }
         };
+        let mask = ctx.mask_of(batch, time)?.unwrap_or_else(|| ctx.nothing());
         // z of all steps but for h U, turned into h step by step.
         let mut h = ctx.tensor(&[batch, time, units]);
         let all = values_mut(&mut h);
@@ -286,8 +321,10 @@ impl<A: Scalar> Layer<A> for SimpleRnn<A> {
             }
             gather(all, t, time, units, step);
             self.activation.apply_in_place(step, units);
+            carry(values(&mask)?, t, time, units, all, step);
             scatter(step, t, time, units, all);
         }
+        ctx.save(mask);
         let (y, other) = if self.sequences { (h, last) } else { (last, h) };
         if self.sequences {
             ctx.recycle(other);
@@ -306,7 +343,9 @@ impl<A: Scalar> Layer<A> for SimpleRnn<A> {
         ctx: &mut Context<A>,
     ) -> Result<Option<Tensor<A>>> {
         let h = if self.sequences { y.clone() } else { ctx.restore() };
-        let dz = self.through_time(values(&h)?, values(dy)?, h.shape()[1], ctx)?;
+        let mask = ctx.restore();
+        let dz = self.through_time(values(&h)?, values(dy)?, &mask, h.shape()[1], ctx)?;
+        ctx.recycle(mask);
         self.add_gradients(x, values(&h)?, &dz, ctx)?;
         ctx.recycle(h);
 
@@ -323,6 +362,10 @@ impl<A: Scalar> Layer<A> for SimpleRnn<A> {
         }
         ctx.recycle(dz);
         Ok(dx)
+    }
+
+    fn keeps_mask(&self) -> bool {
+        self.sequences
     }
 
     fn needs(&self) -> Needs {

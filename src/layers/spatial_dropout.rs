@@ -120,6 +120,10 @@ impl<A: Scalar> Layer<A> for Spatial {
         Ok(dx)
     }
 
+    fn keeps_mask(&self) -> bool {
+        true
+    }
+
     fn needs(&self) -> Needs {
         Needs::NEITHER
     }

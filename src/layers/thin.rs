@@ -64,6 +64,10 @@ macro_rules! thin_layer {
                 $crate::Layer::<A>::needs(&self.0)
             }
 
+            fn keeps_mask(&self) -> bool {
+                $crate::Layer::<A>::keeps_mask(&self.0)
+            }
+
             fn torch_names(&self, names: &mut $crate::io::TorchNames) {
                 $crate::Layer::<A>::torch_names(&self.0, names);
             }

@@ -1,13 +1,15 @@
 use serde_json::{Value, json};
 
-use super::elementwise::{self, Rows};
-use super::{Loss, Reduction, Samples, first_outside};
+use super::Reduction;
+use super::binary::{of_probability, smooth};
+use super::numbers::check_share;
+use super::terms::{Call, Formula, Rows, check_shares, loss, reduction_method};
 use crate::context::Context;
 use crate::error::{Error, Result};
-use crate::kernels::elementwise::sigmoid;
+use crate::kernels::activation::sigmoid;
 use crate::kernels::loss;
 use crate::scalar::Scalar;
-use crate::tensor::{Tensor, unravel, values, values_mut};
+use crate::tensor::{Tensor, values, values_mut};
 
 /// The cross-entropy of yes-or-no answers, from logits x and targets t between 0 and 1: the mean over all elements of
 ///
@@ -15,7 +17,11 @@ use crate::tensor::{Tensor, unravel, values, values_mut};
 ///
 /// where p, 1 by default, is the weight of the positive answers. That is max(x, 0) - x t + ln(1 + exp(-|x|)) for
 /// p = 1, and is exact for logits of any size. The network ends without an activation:
-/// [`prediction`](Loss::prediction) gives sigmoid(x).
+/// [`prediction`](super::Loss::prediction) gives sigmoid(x).
+///
+/// With [`probabilities`](Self::probabilities) the output is p = sigmoid(x) itself, kept between 1e-7 and 1 - 1e-7, as
+/// in Keras: beyond there is no gradient, so that a network that is sure of a wrong answer does not learn. Logits are
+/// better.
 ///
 /// Output and target have the same shape, so that (batch, labels) has several answers for each sample; for an output
 /// of (batch, ..., 1) the target may leave the last axis out. There is one weight for each sample, or for each step
@@ -35,6 +41,8 @@ use crate::tensor::{Tensor, unravel, values, values_mut};
 pub struct BinaryCrossEntropy {
     reduction: Reduction,
     positive: Positive,
+    smoothing: f64,
+    probabilities: bool,
 }
 
 /// The weight of the positive answers.
@@ -56,16 +64,10 @@ impl BinaryCrossEntropy {
         Self::default()
     }
 
-    /// By what the sum is divided. The weight of the positive answers counts as part of the term, as in PyTorch: it is
-    /// in no denominator.
-    #[must_use]
-    pub fn reduction(mut self, reduction: Reduction) -> Self {
-        self.reduction = reduction;
-        self
-    }
+    reduction_method!();
 
-    /// The weight p of the positive answers; above 1 favours recall over precision. (number of negatives) / (number of
-    /// positives) makes both sorts weigh the same.
+    /// The weight p of the positive answers, in no denominator, as in PyTorch; above 1 favours recall over precision.
+    /// (number of negatives) / (number of positives) makes both sorts weigh the same.
     #[must_use]
     pub fn pos_weight(mut self, weight: f64) -> Self {
         self.positive = Positive::All(weight);
@@ -79,7 +81,22 @@ impl BinaryCrossEntropy {
         self
     }
 
-    fn check(&self, features: usize) -> Result<()> {
+    /// With the smoothing s, from 0 to 1, a target t counts as (1 - s) t + s / 2. Default: 0.
+    #[must_use]
+    pub fn label_smoothing(mut self, smoothing: f64) -> Self {
+        self.smoothing = smoothing;
+        self
+    }
+
+    /// Whether the output is probabilities and not logits. Default: no.
+    #[must_use]
+    pub fn probabilities(mut self, probabilities: bool) -> Self {
+        self.probabilities = probabilities;
+        self
+    }
+
+    fn check_settings(&self, features: usize) -> Result<()> {
+        check_share("label_smoothing", self.smoothing)?;
         let weights = match &self.positive {
             Positive::All(weight) => std::slice::from_ref(weight),
             Positive::Each(weights) if weights.len() != features => {
@@ -111,53 +128,61 @@ impl BinaryCrossEntropy {
     }
 }
 
-impl<A: Scalar> Loss<A> for BinaryCrossEntropy {
-    fn kind(&self) -> &str {
-        "BinaryCrossEntropy"
-    }
-
-    fn config(&self) -> Value {
+impl<A: Scalar> Formula<A> for BinaryCrossEntropy {
+    fn settings(&self) -> Value {
         let weight = match &self.positive {
             Positive::All(weight) => json!(weight),
             Positive::Each(weights) => json!(weights),
         };
-        json!({ "reduction": self.reduction.name(), "pos_weight": weight })
+        // Nothing where there is none: checkpoints from before there were these settings go on.
+        let smoothing = (self.smoothing != 0.0).then_some(self.smoothing);
+        let probabilities = self.probabilities.then_some(true);
+        json!({ "pos_weight": weight, "label_smoothing": smoothing, "probabilities": probabilities })
     }
 
-    fn denominator(&self, output: &[usize], target: &Tensor<A>, weights: Option<&[A]>) -> Result<A> {
-        let rows = Rows::of(output, target.shape())?;
-        self.check(rows.features)?;
-        rows.denominator(self.reduction, weights)
+    fn rows(&self, output: &[usize], target: &[usize]) -> Result<Rows> {
+        let rows = Rows::of(output, target)?;
+        self.check_settings(rows.features)?;
+        Ok(rows)
     }
 
-    fn compute(
-        &self,
-        output: &Tensor<A>,
-        target: &Tensor<A>,
-        samples: Samples<'_, A>,
-        want_gradient: bool,
-        ctx: &mut Context<A>,
-    ) -> Result<(A, Option<Tensor<A>>)> {
-        self.check(Rows::of(output.shape(), target.shape())?.features)?;
-        let t = values(target)?;
-        if let Some(at) = first_outside(t, A::zero(), A::one()) {
-            return Err(Error::value("target", &unravel(at, target.shape()), "a number from 0 to 1", t[at]));
-        }
+    fn check(&self, target: &Tensor<A>, _: &Rows) -> Result<()> {
+        check_shares(target)
+    }
+
+    fn write(&self, call: Call<'_, A>, ctx: &mut Context<A>) -> Result<()> {
         let positive = self.tile(ctx);
+        let smoothed = (self.smoothing > 0.0).then(|| {
+            let mut smoothed = ctx.tensor(&[call.t.len()]);
+            for (smoothed, &t) in values_mut(&mut smoothed).iter_mut().zip(call.t) {
+                *smoothed = smooth(t, self.smoothing);
+            }
+            smoothed
+        });
+        let t = smoothed.as_ref().map_or(Ok(call.t), values)?;
         let p = values(&positive)?;
-        let kernel = |x: &[A], t: &[A], terms: &mut [A], gradient: &mut [A]| {
-            loss::binary_cross_entropy(x, t, p, terms, gradient);
-        };
-        let result = elementwise::compute(output, target, samples, want_gradient, ctx, kernel);
+        if self.probabilities {
+            let places = call.terms.iter_mut().zip(call.gradient);
+            for (((&x, &t), &p), (term, gradient)) in call.x.iter().zip(t).zip(p.iter().cycle()).zip(places) {
+                (*term, *gradient) = of_probability(x, t, p);
+            }
+        } else {
+            loss::binary_cross_entropy(call.x, t, p, call.terms, call.gradient);
+        }
         ctx.recycle(positive);
-        result
+        smoothed.into_iter().for_each(|smoothed| ctx.recycle(smoothed));
+        Ok(())
     }
 
-    /// sigmoid(x).
     fn prediction(&self, output: &Tensor<A>, ctx: &mut Context<A>) -> Result<Tensor<A>> {
+        if self.probabilities {
+            return Ok(output.clone());
+        }
         let x = values(output)?;
         let mut probabilities = ctx.tensor(output.shape());
-        sigmoid(x, values_mut(&mut probabilities));
+        sigmoid().apply(x, values_mut(&mut probabilities));
         Ok(probabilities)
     }
 }
+
+loss!(BinaryCrossEntropy);

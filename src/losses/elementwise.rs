@@ -1,86 +1,100 @@
-//! What the losses with one term for each element have in common.
+//! Losses whose terms are one formula of an element of the output and one of the target.
 
-use super::{Reduction, Samples, check_weights, reduce, terms_per_weight};
+use serde_json::{Value, json};
+
+use super::terms::{Call, Formula, Rows, without_last};
 use crate::context::Context;
 use crate::error::{Error, Result};
-use crate::kernels::loss::weigh;
 use crate::scalar::Scalar;
-use crate::tensor::{Tensor, values, values_mut};
+use crate::tensor::{Tensor, unravel, values, values_mut};
 
-/// An output and its target as rows of features: a row is a sample, or a step of a sample.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Rows {
-    pub batch: usize,
-    pub rows: usize,
-    pub features: usize,
+/// A term and its derivative, element by element. Whatever has this has a [`Formula`].
+pub(super) trait Elementwise {
+    /// What a target must be, for errors, where it cannot be any number.
+    const TARGET: &'static str = "a number";
+
+    /// Whether the elements of the last axis add up to one term.
+    const SUMMED: bool = false;
+
+    /// Every setting but the reduction.
+    fn settings(&self) -> Value {
+        json!({})
+    }
+
+    /// Refuses settings that cannot work.
+    fn check_settings(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Whether a value can be a target.
+    fn takes<A: Scalar>(&self, t: A) -> bool {
+        let _ = t;
+        true
+    }
+
+    /// The term l(x, t) and its derivative with respect to the output x.
+    fn pair<A: Scalar>(&self, x: A, t: A) -> (A, A);
+
+    /// What an element of the output means.
+    fn predicts<A: Scalar>(&self, x: A) -> A {
+        x
+    }
+
+    /// Whether that is something else than the element itself.
+    fn transforms(&self) -> bool {
+        false
+    }
 }
 
-impl Rows {
-    /// The target has the output's shape, or lacks its last axis where that is 1. Nothing is broadcast.
-    ///
-    /// # Errors
-    /// [`Error::Shape`] where it has another.
-    pub fn of(output: &[usize], target: &[usize]) -> Result<Self> {
-        let Some((&last, before)) = output.split_last() else {
-            return Err(Error::shape("output", "the batch as axis 0", output));
-        };
-        let may_be_short = last == 1 && !before.is_empty();
-        if target != output && !(may_be_short && target == before) {
-            let short = if may_be_short { format!(" or {before:?}") } else { String::new() };
-            return Err(Error::shape("target", format!("shape {output:?}{short}, as the output"), target));
+impl<A: Scalar, E: Elementwise> Formula<A> for E {
+    fn settings(&self) -> Value {
+        Elementwise::settings(self)
+    }
+
+    fn rows(&self, output: &[usize], target: &[usize]) -> Result<Rows> {
+        self.check_settings()?;
+        Rows::of(output, target)
+    }
+
+    fn terms(&self, rows: &Rows) -> usize {
+        if E::SUMMED { 1 } else { rows.features }
+    }
+
+    fn term_shape(&self, output: &[usize]) -> Vec<usize> {
+        if E::SUMMED && output.len() > 1 { without_last(output) } else { output.to_vec() }
+    }
+
+    fn check(&self, target: &Tensor<A>, _: &Rows) -> Result<()> {
+        let t = values(target)?;
+        match t.iter().position(|&t| !self.takes(t)) {
+            Some(at) => Err(Error::value("target", &unravel(at, target.shape()), E::TARGET, t[at])),
+            None => Ok(()),
         }
-        Ok(match before {
-            [] => Rows { batch: last, rows: last, features: 1 },
-            _ => Rows { batch: before[0], rows: before.iter().product(), features: last },
-        })
     }
 
-    /// How many rows share one weight.
-    ///
-    /// # Errors
-    /// Where the weights are neither one for each sample nor one for each row, or one of them is none.
-    pub fn per_weight<A: Scalar>(&self, weights: &[A]) -> Result<usize> {
-        check_weights(Some(weights))?;
-        terms_per_weight(self.batch, self.rows, weights.len())
+    fn write(&self, call: Call<'_, A>, _: &mut Context<A>) -> Result<()> {
+        let features = if E::SUMMED { call.rows.features.max(1) } else { 1 };
+        let rows = call.x.chunks_exact(features).zip(call.t.chunks_exact(features));
+        for (((x, t), gradient), total) in rows.zip(call.gradient.chunks_exact_mut(features)).zip(call.terms) {
+            *total = A::zero();
+            for ((&x, &t), gradient) in x.iter().zip(t).zip(gradient) {
+                let (term, slope) = self.pair(x, t);
+                *total += term;
+                *gradient = slope;
+            }
+        }
+        Ok(())
     }
 
-    pub fn denominator<A: Scalar>(&self, reduction: Reduction, weights: Option<&[A]>) -> Result<A> {
-        check_weights(weights)?;
-        let of_rows = reduce(reduction, self.batch, self.rows, weights)?;
-        Ok(if reduction == Reduction::Sum { of_rows } else { of_rows * A::of(self.features as f64) })
+    fn prediction(&self, output: &Tensor<A>, ctx: &mut Context<A>) -> Result<Tensor<A>> {
+        if !self.transforms() {
+            return Ok(output.clone());
+        }
+        let x = values(output)?;
+        let mut prediction = ctx.tensor(output.shape());
+        for (prediction, &x) in values_mut(&mut prediction).iter_mut().zip(x) {
+            *prediction = self.predicts(x);
+        }
+        Ok(prediction)
     }
-}
-
-/// [`Loss::compute`](super::Loss::compute) of a loss whose kernel writes the terms and their derivatives, given output
-/// and target.
-pub(super) fn compute<A: Scalar>(
-    output: &Tensor<A>,
-    target: &Tensor<A>,
-    samples: Samples<'_, A>,
-    want_gradient: bool,
-    ctx: &mut Context<A>,
-    kernel: impl FnOnce(&[A], &[A], &mut [A], &mut [A]),
-) -> Result<(A, Option<Tensor<A>>)> {
-    let rows = Rows::of(output.shape(), target.shape())?;
-    if let Some(weights) = samples.weights {
-        rows.per_weight(weights)?;
-    }
-    let (x, t) = (values(output)?, values(target)?);
-    let mut terms = ctx.tensor(output.shape());
-    let mut gradient = ctx.tensor(output.shape());
-    kernel(x, t, values_mut(&mut terms), values_mut(&mut gradient));
-    let even = [A::one()];
-    let weights = samples.weights.unwrap_or(&even);
-    let total = weigh(values(&terms)?, values_mut(&mut gradient), weights, samples.scale);
-    ctx.recycle(terms);
-    Ok((A::of(total * samples.scale.as_f64()), wanted(gradient, want_gradient, ctx)))
-}
-
-/// The gradient, or its buffer back to the pool.
-pub(super) fn wanted<A: Scalar>(gradient: Tensor<A>, want: bool, ctx: &mut Context<A>) -> Option<Tensor<A>> {
-    if want {
-        return Some(gradient);
-    }
-    ctx.recycle(gradient);
-    None
 }

@@ -1,12 +1,9 @@
-use serde_json::{Value, json};
-
-use super::elementwise::{self, Rows};
-use super::{Loss, Reduction, Samples};
+use super::Reduction;
+use super::terms::{Call, Formula, loss, reduction_method};
 use crate::context::Context;
 use crate::error::Result;
 use crate::kernels::loss::squared_error;
 use crate::scalar::Scalar;
-use crate::tensor::Tensor;
 
 /// The squared difference of output x and target t, for regression: the mean over all elements of
 ///
@@ -42,35 +39,14 @@ impl MeanSquaredError {
         Self::default()
     }
 
-    /// By what the sum is divided.
-    #[must_use]
-    pub fn reduction(mut self, reduction: Reduction) -> Self {
-        self.reduction = reduction;
-        self
+    reduction_method!();
+}
+
+impl<A: Scalar> Formula<A> for MeanSquaredError {
+    fn write(&self, call: Call<'_, A>, _: &mut Context<A>) -> Result<()> {
+        squared_error(call.x, call.t, call.terms, call.gradient);
+        Ok(())
     }
 }
 
-impl<A: Scalar> Loss<A> for MeanSquaredError {
-    fn kind(&self) -> &str {
-        "MeanSquaredError"
-    }
-
-    fn config(&self) -> Value {
-        json!({ "reduction": self.reduction.name() })
-    }
-
-    fn denominator(&self, output: &[usize], target: &Tensor<A>, weights: Option<&[A]>) -> Result<A> {
-        Rows::of(output, target.shape())?.denominator(self.reduction, weights)
-    }
-
-    fn compute(
-        &self,
-        output: &Tensor<A>,
-        target: &Tensor<A>,
-        samples: Samples<'_, A>,
-        want_gradient: bool,
-        ctx: &mut Context<A>,
-    ) -> Result<(A, Option<Tensor<A>>)> {
-        elementwise::compute(output, target, samples, want_gradient, ctx, squared_error)
-    }
-}
+loss!(MeanSquaredError);

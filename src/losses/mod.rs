@@ -1,17 +1,60 @@
 //! What training makes small.
 
+mod binary;
 mod binary_cross_entropy;
+mod binary_focal;
+mod categorical_cross_entropy;
+mod categorical_focal;
+mod categorical_hinge;
+mod classes;
+mod contrastive;
+mod cosine_similarity;
 mod elementwise;
+mod embeddings;
+mod focal;
+mod gaussian;
+mod hinge;
+mod huber;
+mod kl_divergence;
+mod log_cosh;
+mod mean_absolute_error;
+mod mean_absolute_percentage_error;
 mod mean_squared_error;
+mod mean_squared_logarithmic_error;
+mod numbers;
+mod poisson;
+mod quantile;
 mod softmax_cross_entropy;
+mod squared_hinge;
+mod terms;
 mod through;
+mod triplet_margin;
+mod unreduced;
 
 pub use binary_cross_entropy::BinaryCrossEntropy;
-pub(crate) use elementwise::Rows;
+pub use binary_focal::BinaryFocal;
+pub use categorical_cross_entropy::{CategoricalCrossEntropy, SparseCategoricalCrossEntropy};
+pub use categorical_focal::CategoricalFocal;
+pub use categorical_hinge::CategoricalHinge;
+pub(crate) use classes::class_of;
+pub use contrastive::Contrastive;
+pub use cosine_similarity::CosineSimilarity;
+pub use gaussian::GaussianNegativeLogLikelihood;
+pub use hinge::Hinge;
+pub use huber::Huber;
+pub use kl_divergence::KLDivergence;
+pub use log_cosh::LogCosh;
+pub use mean_absolute_error::MeanAbsoluteError;
+pub use mean_absolute_percentage_error::MeanAbsolutePercentageError;
 pub use mean_squared_error::MeanSquaredError;
+pub use mean_squared_logarithmic_error::MeanSquaredLogarithmicError;
+pub use poisson::Poisson;
+pub use quantile::Quantile;
 pub use softmax_cross_entropy::SoftmaxCrossEntropy;
-pub(crate) use softmax_cross_entropy::class_of;
+pub use squared_hinge::SquaredHinge;
+pub(crate) use terms::Rows;
 pub use through::Through;
+pub use triplet_margin::TripletMargin;
 
 use serde_json::Value;
 
@@ -103,6 +146,20 @@ pub trait Loss<A: Scalar = f32>: Send + Sync {
         Ok(output.clone())
     }
 
+    /// The terms themselves, with no reduction: w_i l_i for each, whatever the loss's reduction is. A loss with one
+    /// term for each element of the output gives them in its shape, one with a term for each sample or step in the
+    /// shape without the last axis: PyTorch's `reduction="none"`. (Keras's `reduction=None` is the mean of that over
+    /// the last axis.)
+    ///
+    /// A loss of one's own need not have this: then each sample is computed by itself, and the result, (batch), is the
+    /// sum of the sample's terms. Where the samples of a batch influence each other, that is an error.
+    ///
+    /// # Errors
+    /// As for [`compute`](Self::compute).
+    fn unreduced(&self, output: &Tensor<A>, target: &Tensor<A>, weights: Option<&[A]>) -> Result<Tensor<A>> {
+        unreduced::one_by_one(self, output, target, weights)
+    }
+
     /// The loss of a whole batch, and its gradient with respect to the output: for trying a loss out, and for one's
     /// own training loops.
     ///
@@ -111,10 +168,11 @@ pub trait Loss<A: Scalar = f32>: Send + Sync {
     fn evaluate(&self, output: &Tensor<A>, target: &Tensor<A>, weights: Option<&[A]>) -> Result<(A, Tensor<A>)> {
         let denominator = self.denominator(output.shape(), target, weights)?;
         let samples = Samples { weights, scale: scale(denominator) };
-        let (value, gradient) =
-            self.compute(output, target, samples, true, &mut Context::recording(Mode::Inference))?;
+        let mut ctx = Context::recording(Mode::Inference);
+        let (value, gradient) = self.compute(output, target, samples, true, &mut ctx)?;
         let gradient = gradient.ok_or_else(|| Error::custom(format!("{} gave no gradient", self.kind())))?;
-        Ok((value, gradient))
+        // A network behind the loss may have added to it.
+        Ok((value + ctx.penalty(), gradient))
     }
 }
 

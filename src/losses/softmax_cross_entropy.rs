@@ -1,13 +1,13 @@
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::elementwise::wanted;
-use super::{Loss, Reduction, Samples, check_weights, first_outside, reduce, terms_per_weight};
-use crate::context::Context;
-use crate::error::{Error, Result};
+use super::classes::{Classes, are_labels, class_methods, softmax};
+use super::terms::{Rows, reduction_method, wanted, without_last};
+use super::{Loss, Reduction, Samples, check_weights};
+use crate::context::{Context, Mode};
+use crate::error::Result;
 use crate::kernels::loss::{cross_entropy_of_labels, cross_entropy_of_probabilities};
-use crate::kernels::reduce::softmax_rows;
 use crate::scalar::Scalar;
-use crate::tensor::{Tensor, unravel, values, values_mut};
+use crate::tensor::{Tensor, from_vec, values, values_mut};
 
 /// The cross-entropy of one class out of several, from logits x: the mean over all samples, or steps of samples, of
 ///
@@ -20,12 +20,15 @@ use crate::tensor::{Tensor, unravel, values, values_mut};
 /// - probabilities t, one-hot or soft, in the output's shape: finite and at least 0. They should add up to 1 over the
 ///   classes; where they do not, the formula above holds all the same.
 ///
-/// [`class_weights`](Self::class_weights) makes that l = -sum_c w_c t_c ln p_c. There is one weight for each sample,
-/// or for each step (all axes but the last). Logits of any size are safe: the largest of a row is subtracted from it.
+/// [`class_weights`](Self::class_weights) makes that l = -sum_c w_c t_c ln p_c. Labels can be
+/// [smoothed](Self::label_smoothing), and one of them [ignored](Self::ignore_class). There is one weight for each
+/// sample, or for each step (all axes but the last). Logits of any size are safe: the largest of a row is subtracted
+/// from it.
 ///
 /// By default the sum is divided by the number of terms ([`Reduction::Mean`]), which is Keras's way also where there
 /// are weights. PyTorch's `CrossEntropyLoss` divides by the sum of the class weights of the labels:
-/// [`Reduction::WeightedMean`], which divides by the sum over the terms of sample weight * sum_c w_c t_c.
+/// [`Reduction::WeightedMean`], which divides by the sum over the terms of sample weight * sum_c w_c t_c, with targets
+/// that are not smoothed.
 ///
 /// ```
 /// use layerwise::losses::{Loss, SoftmaxCrossEntropy};
@@ -40,21 +43,14 @@ use crate::tensor::{Tensor, unravel, values, values_mut};
 #[derive(Clone, Debug, Default)]
 pub struct SoftmaxCrossEntropy {
     reduction: Reduction,
-    class_weights: Option<Vec<f64>>,
+    classes: Classes,
 }
 
-/// How a target names the class.
-enum Target {
-    Labels,
-    Probabilities,
-}
-
-/// An output as rows of classes, and how its target is given.
-struct Layout {
-    batch: usize,
-    rows: usize,
-    classes: usize,
-    target: Target,
+/// What the kernels read for a batch, in buffers that go back to the pool.
+struct Prepared<A: Scalar> {
+    /// Smoothed targets times class weights, where targets count as something else than they are.
+    spread: Option<Tensor<A>>,
+    class_weights: Tensor<A>,
 }
 
 impl SoftmaxCrossEntropy {
@@ -63,92 +59,37 @@ impl SoftmaxCrossEntropy {
         Self::default()
     }
 
-    /// By what the sum is divided.
-    #[must_use]
-    pub fn reduction(mut self, reduction: Reduction) -> Self {
-        self.reduction = reduction;
-        self
+    reduction_method!();
+    class_methods!();
+
+    fn rows(&self, output: &[usize], target: &[usize]) -> Result<Rows> {
+        self.classes.rows("SoftmaxCrossEntropy", output, target)
     }
 
-    /// One weight for each class, finite and at least 0: for classes that are rare.
-    #[must_use]
-    pub fn class_weights(mut self, weights: Vec<f64>) -> Self {
-        self.class_weights = Some(weights);
-        self
-    }
-
-    fn layout(&self, output: &[usize], target: &[usize]) -> Result<Layout> {
-        let (classes, before) = classes(output)?;
-        let target = if target == output {
-            Target::Probabilities
-        } else if target == before || matches!(target.split_last(), Some((1, labels)) if labels == before) {
-            Target::Labels
-        } else {
-            let mut column = before.to_vec();
-            column.push(1);
-            let labels = format!("class labels of shape {before:?} or {column:?}");
-            let expected = format!("{labels}, or probabilities of shape {output:?}, for an output of shape {output:?}");
-            return Err(Error::shape("target", expected, target));
-        };
-        if let Some(weights) = &self.class_weights {
-            if weights.len() != classes {
-                return Err(Error::length("class weights, one for each class", classes, weights.len()));
-            }
-            if let Some((class, weight)) = weights.iter().enumerate().find(|(_, w)| !(w.is_finite() && **w >= 0.0)) {
-                let name = format!("weight of class {class}");
-                return Err(Error::setting(name, "a finite number of at least 0", weight));
-            }
+    fn prepare<A: Scalar>(&self, t: &[A], rows: &Rows, ctx: &mut Context<A>) -> Prepared<A> {
+        let spread = self.classes.change_targets().then(|| self.classes.spread(t, rows, ctx));
+        let mut class_weights = ctx.tensor(&[rows.features]);
+        for (class, weight) in values_mut(&mut class_weights).iter_mut().enumerate() {
+            *weight = if spread.is_some() { A::one() } else { A::of(self.classes.weight(class)) };
         }
-        Ok(Layout { batch: before[0], rows: before.iter().product(), classes, target })
-    }
-
-    fn class_weight(&self, class: usize) -> f64 {
-        self.class_weights.as_ref().map_or(1.0, |weights| weights[class])
+        Prepared { spread, class_weights }
     }
 }
 
-/// The number of classes and the axes before theirs.
-fn classes(output: &[usize]) -> Result<(usize, &[usize])> {
-    match output.split_last() {
-        Some((&classes, before)) if classes >= 2 && !before.is_empty() => Ok((classes, before)),
-        _ => {
-            let expected = "(batch, ..., classes) with 2 classes or more; for one logit use BinaryCrossEntropy";
-            Err(Error::shape("output of SoftmaxCrossEntropy", expected, output))
-        }
-    }
-}
-
-/// The class that a label names, if it names one.
-#[inline]
-pub(crate) fn class_of<A: Scalar>(label: A, classes: usize) -> Option<usize> {
-    let label = label.as_f64();
-    let class = label as usize;
-    (class as f64 == label && class < classes).then_some(class)
-}
-
-impl Layout {
-    /// Refuses labels that name no class and probabilities that are none.
-    fn check<A: Scalar>(&self, target: &Tensor<A>) -> Result<()> {
-        let t = values(target)?;
-        let bad = match self.target {
-            Target::Labels => t.iter().position(|&label| class_of(label, self.classes).is_none()),
-            Target::Probabilities => first_outside(t, A::zero(), A::max_value()),
-        };
-        let Some(at) = bad else { return Ok(()) };
-        let index = unravel(at, target.shape());
-        Err(match self.target {
-            Target::Labels => {
-                let expected = format!("a whole number from 0 to {}", self.classes - 1);
-                Error::value("class label", &index, expected, t[at])
+impl<A: Scalar> Prepared<A> {
+    /// The sum of `factor * term` over rows of the output, given their targets, and the gradient. `from` is the first.
+    fn run(&self, x: &[A], t: &[A], rows: &Rows, from: usize, factors: &[A], gradient: &mut [A]) -> Result<f64> {
+        let weights = values(&self.class_weights)?;
+        let (width, count) = (rows.features, factors.len());
+        let part = |width: usize| from * width..(from + count) * width;
+        let x = &x[part(width)];
+        Ok(match &self.spread {
+            Some(spread) => {
+                cross_entropy_of_probabilities(x, &values(spread)?[part(width)], factors, weights, gradient)
             }
-            Target::Probabilities => Error::value("class probability", &index, "a finite number of at least 0", t[at]),
+            None if are_labels(t, rows) => cross_entropy_of_labels(x, &t[part(1)], factors, weights, gradient),
+            None => cross_entropy_of_probabilities(x, &t[part(width)], factors, weights, gradient),
         })
-    }
-
-    /// How many rows share one sample weight.
-    fn per_weight<A: Scalar>(&self, weights: Option<&[A]>) -> Result<usize> {
-        check_weights(weights)?;
-        weights.map_or(Ok(1), |weights| terms_per_weight(self.batch, self.rows, weights.len()))
     }
 }
 
@@ -158,26 +99,15 @@ impl<A: Scalar> Loss<A> for SoftmaxCrossEntropy {
     }
 
     fn config(&self) -> Value {
-        json!({ "reduction": self.reduction.name(), "class_weights": self.class_weights })
+        let mut config = self.classes.settings();
+        config["reduction"] = self.reduction.name().into();
+        config
     }
 
     fn denominator(&self, output: &[usize], target: &Tensor<A>, weights: Option<&[A]>) -> Result<A> {
-        let layout = self.layout(output, target.shape())?;
-        let each = layout.per_weight(weights)?;
-        if self.reduction != Reduction::WeightedMean {
-            return reduce(self.reduction, layout.batch, layout.rows, weights);
-        }
-        layout.check(target)?;
-        let t = values(target)?;
-        let of_row = |row: usize| match layout.target {
-            Target::Labels => self.class_weight(t[row].as_f64() as usize),
-            Target::Probabilities => {
-                let t = &t[row * layout.classes..][..layout.classes];
-                t.iter().enumerate().map(|(class, t)| t.as_f64() * self.class_weight(class)).sum()
-            }
-        };
-        let of_sample = |row: usize| weights.map_or(1.0, |weights| weights[row / each].as_f64());
-        Ok(A::of((0..layout.rows).map(|row| of_sample(row) * of_row(row)).sum()))
+        let rows = self.rows(output, target.shape())?;
+        check_weights(weights)?;
+        self.classes.denominator(self.reduction, &rows, target, weights)
     }
 
     fn compute(
@@ -188,12 +118,12 @@ impl<A: Scalar> Loss<A> for SoftmaxCrossEntropy {
         want_gradient: bool,
         ctx: &mut Context<A>,
     ) -> Result<(A, Option<Tensor<A>>)> {
-        let layout = self.layout(output.shape(), target.shape())?;
-        let each = layout.per_weight(samples.weights)?;
-        layout.check(target)?;
+        let rows = self.rows(output.shape(), target.shape())?;
+        let each = samples.weights.map_or(Ok(1), |weights| rows.per_weight(weights))?;
+        self.classes.check(target, &rows)?;
         let (x, t) = (values(output)?, values(target)?);
 
-        let mut factors = ctx.tensor(&[layout.rows]);
+        let mut factors = ctx.tensor(&[rows.rows]);
         match samples.weights {
             None => values_mut(&mut factors).fill(samples.scale),
             Some(weights) => {
@@ -202,28 +132,32 @@ impl<A: Scalar> Loss<A> for SoftmaxCrossEntropy {
                 }
             }
         }
-        let mut class_weights = ctx.tensor(&[layout.classes]);
-        for (class, weight) in values_mut(&mut class_weights).iter_mut().enumerate() {
-            *weight = A::of(self.class_weight(class));
-        }
+        let prepared = self.prepare(t, &rows, ctx);
         let mut gradient = ctx.tensor(output.shape());
-        let kernel = match layout.target {
-            Target::Labels => cross_entropy_of_labels,
-            Target::Probabilities => cross_entropy_of_probabilities,
-        };
-        let value = kernel(x, t, values(&factors)?, values(&class_weights)?, values_mut(&mut gradient));
+        let value = prepared.run(x, t, &rows, 0, values(&factors)?, values_mut(&mut gradient))?;
         ctx.recycle(factors);
-        ctx.recycle(class_weights);
+        ctx.recycle(prepared.class_weights);
+        prepared.spread.into_iter().for_each(|spread| ctx.recycle(spread));
         Ok((A::of(value), wanted(gradient, want_gradient, ctx)))
+    }
+
+    fn unreduced(&self, output: &Tensor<A>, target: &Tensor<A>, weights: Option<&[A]>) -> Result<Tensor<A>> {
+        let rows = self.rows(output.shape(), target.shape())?;
+        let each = weights.map_or(Ok(1), |weights| rows.per_weight(weights))?;
+        self.classes.check(target, &rows)?;
+        let (x, t) = (values(output)?, values(target)?);
+        let prepared = self.prepare(t, &rows, &mut Context::recording(Mode::Inference));
+        let mut gradient = vec![A::zero(); rows.features];
+        let of_row = |row: usize| {
+            let factor = [weights.map_or(A::one(), |weights| weights[row / each])];
+            prepared.run(x, t, &rows, row, &factor, &mut gradient).map(A::of)
+        };
+        let terms = (0..rows.rows).map(of_row).collect::<Result<Vec<_>>>()?;
+        Ok(from_vec(&without_last(output.shape()), terms))
     }
 
     /// softmax(x) over the last axis.
     fn prediction(&self, output: &Tensor<A>, ctx: &mut Context<A>) -> Result<Tensor<A>> {
-        let (classes, _) = classes(output.shape())?;
-        let x = values(output)?;
-        let mut probabilities = ctx.tensor(output.shape());
-        values_mut(&mut probabilities).copy_from_slice(x);
-        softmax_rows(values_mut(&mut probabilities), classes);
-        Ok(probabilities)
+        softmax("SoftmaxCrossEntropy", output, ctx)
     }
 }

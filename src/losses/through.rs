@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use super::{Loss, Samples};
-use crate::context::Context;
+use crate::context::{Context, Mode};
 use crate::error::{Error, Result};
 use crate::layer::Layer;
 use crate::scalar::Scalar;
@@ -87,6 +87,12 @@ impl<A: Scalar> Loss<A> for Through<'_, A> {
         ctx.truncate(mark);
         ctx.recycle(y);
         Ok((value, dx))
+    }
+
+    fn unreduced(&self, output: &Tensor<A>, target: &Tensor<A>, weights: Option<&[A]>) -> Result<Tensor<A>> {
+        let ctx = &mut Context::recording(Mode::Inference);
+        let y = self.model.forward(output, ctx).map_err(|error| self.place(error))?;
+        self.loss.unreduced(&ctx.standard(y), target, weights)
     }
 
     fn couples_samples(&self) -> bool {

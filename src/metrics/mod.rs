@@ -1,14 +1,48 @@
 //! What people read off a trained network.
+//!
+//! | of | metrics |
+//! | --- | --- |
+//! | decisions | [`Accuracy`], [`BinaryAccuracy`], [`TopKAccuracy`], [`Precision`], [`Recall`], [`F1`], [`FBeta`], [`BalancedAccuracy`], [`MatthewsCorrelation`], [`CohenKappa`], [`ConfusionMatrix`] and its [`ClassificationReport`] |
+//! | the order of scores | [`RocAuc`], [`AveragePrecision`], curves and the choice of a threshold: [`Thresholds`] |
+//! | probabilities | [`LogLoss`], [`BrierScore`], [`CalibrationError`] and its [`ReliabilityBin`]s |
+//! | numbers | [`MeanSquaredError`], [`RootMeanSquaredError`], [`MeanAbsoluteError`], [`MeanAbsolutePercentageError`], [`MaxError`], [`R2`], [`ExplainedVariance`] |
+//!
+//! Each streams over batches, and merges what others have gathered ([`Metric::state`], [`Metric::merge`]): any split of
+//! the samples has the same result, but for the last digits.
 
+mod accuracy;
+mod agreement;
+mod average;
+mod bins;
+mod calibration;
 mod classification;
 mod confusion_matrix;
+mod explained;
+mod labelled;
+mod probability;
+mod ranked;
+mod ranking;
 mod regression;
+mod report;
+mod rows;
 mod streaming;
 mod tally;
+mod thresholds;
 
-pub use classification::{Accuracy, Average, F1, Precision, Recall};
+pub use accuracy::{Accuracy, BinaryAccuracy, TopKAccuracy};
+pub use agreement::{BalancedAccuracy, CohenKappa, Disagreement, MatthewsCorrelation};
+pub use average::Average;
+pub use calibration::{CalibrationError, ReliabilityBin};
+pub use classification::{F1, FBeta, Precision, Recall};
 pub use confusion_matrix::ConfusionMatrix;
-pub use regression::{MeanAbsoluteError, MeanSquaredError, R2};
+pub use explained::{ExplainedVariance, R2};
+pub use probability::{BrierScore, LogLoss};
+pub use ranked::{AveragePrecision, RocAuc};
+pub use regression::{
+    MaxError, MeanAbsoluteError, MeanAbsolutePercentageError, MeanSquaredError, RootMeanSquaredError,
+};
+pub use report::{ClassificationReport, ReportRow};
+pub use thresholds::{OperatingPoint, PrecisionRecallCurve, RocCurve, Thresholds};
 
 use crate::error::Result;
 use crate::scalar::Scalar;

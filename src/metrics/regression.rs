@@ -1,119 +1,105 @@
-use super::streaming::{check_same, streaming_metric};
+use super::rows::{Batch, mean};
+use super::streaming::{check_same, default_is_new, streaming_metric};
 use crate::error::{Error, Result};
-use crate::losses::Rows;
 use crate::scalar::Scalar;
-use crate::tensor::{Tensor, values};
+use crate::tensor::Tensor;
 
-/// A batch about which everything was checked.
-struct Batch<'a, A> {
-    prediction: &'a [A],
-    target: &'a [A],
-    weights: Option<&'a [A]>,
-    /// How many rows share one weight.
-    share: usize,
-    outputs: usize,
+/// What becomes of the errors of many samples.
+#[derive(Clone, Copy, Debug)]
+enum Fold {
+    Mean,
+    Largest,
 }
 
-impl<'a, A: Scalar> Batch<'a, A> {
-    /// `known` is the number of outputs of the batches before, 0 if there were none.
-    fn new(known: usize, prediction: &'a Tensor<A>, target: &'a Tensor<A>, weights: Option<&'a [A]>) -> Result<Self> {
-        let rows = Rows::of(prediction.shape(), target.shape())?;
-        if rows.features == 0 || (known != 0 && known != rows.features) {
-            let before = if known == 0 { String::new() } else { format!(", {known} as in the batches before") };
-            return Err(Error::shape("prediction", format!("outputs on the last axis{before}"), prediction.shape()));
+impl Fold {
+    /// NaN stays NaN.
+    fn add(self, sum: &mut f64, error: f64) {
+        match self {
+            Fold::Mean => *sum += error,
+            Fold::Largest if error > *sum || error.is_nan() => *sum = error,
+            Fold::Largest => {}
         }
-        let share = weights.map_or(Ok(1), |weights| rows.per_weight(weights))?;
-        let (prediction, target) = (values(prediction)?, values(target)?);
-        Ok(Batch { prediction, target, weights, share, outputs: rows.features })
-    }
-
-    /// Weight, prediction and target of each row. Rows of weight 0 are left out.
-    fn rows(&self) -> impl Iterator<Item = (f64, &'a [A], &'a [A])> {
-        let (weights, share) = (self.weights, self.share);
-        let rows = self.prediction.chunks_exact(self.outputs).zip(self.target.chunks_exact(self.outputs));
-        rows.enumerate()
-            .map(move |(row, (y, t))| (weights.map_or(1.0, |weights| weights[row / share].as_f64()), y, t))
-            .filter(|&(weight, _, _)| weight > 0.0)
     }
 }
 
-fn mean(values: impl ExactSizeIterator<Item = f64>) -> f64 {
-    let number = values.len() as f64;
-    values.sum::<f64>() / number
-}
-
-/// Weighted sums of errors, output by output.
-#[derive(Clone, Debug, Default)]
-struct Sums {
+/// Weighted sums of errors, or the largest, output by output.
+#[derive(Clone, Debug)]
+struct Errors {
+    fold: Fold,
     weight: f64,
     /// Empty as long as nothing was taken in.
-    errors: Vec<f64>,
+    sums: Vec<f64>,
 }
 
-impl Sums {
-    fn take<A: Scalar>(&mut self, batch: &Batch<'_, A>, error: impl Fn(f64) -> f64) {
-        self.errors.resize(batch.outputs, 0.0);
+impl Errors {
+    fn take<A: Scalar>(&mut self, batch: &Batch<'_, A>, error: impl Fn(f64, f64) -> f64) {
+        self.sums.resize(batch.outputs, 0.0);
         for (weight, y, t) in batch.rows() {
             self.weight += weight;
-            for ((sum, y), t) in self.errors.iter_mut().zip(y).zip(t) {
-                *sum += weight * error(y.as_f64() - t.as_f64());
+            let factor = if let Fold::Mean = self.fold { weight } else { 1.0 };
+            for ((sum, y), t) in self.sums.iter_mut().zip(y).zip(t) {
+                self.fold.add(sum, factor * error(y.as_f64(), t.as_f64()));
             }
         }
     }
 
     fn reset(&mut self) {
         self.weight = 0.0;
-        self.errors.clear();
+        self.sums.clear();
     }
 
     fn per_output(&self) -> impl ExactSizeIterator<Item = f64> {
-        self.errors.iter().map(|error| error / self.weight)
+        let whole = match self.fold {
+            Fold::Largest if self.weight > 0.0 => 1.0,
+            _ => self.weight,
+        };
+        self.sums.iter().map(move |sum| sum / whole)
     }
 
     fn write(&self, state: &mut Vec<f64>) {
         state.push(self.weight);
-        state.extend(&self.errors);
+        state.extend(&self.sums);
     }
 
     fn take_state(&mut self, state: &[f64]) -> Result<()> {
-        let [weight, errors @ ..] = state else {
-            return Err(Error::length("the state to merge", 2 + self.errors.len(), 1 + state.len()));
+        let [weight, sums @ ..] = state else {
+            return Err(Error::length("the state to merge", 2 + self.sums.len(), 1 + state.len()));
         };
-        check_same("outputs", self.errors.len(), errors.len())?;
+        check_same("outputs", self.sums.len(), sums.len())?;
         self.weight += weight;
-        self.errors.resize(self.errors.len().max(errors.len()), 0.0);
-        self.errors.iter_mut().zip(errors).for_each(|(mine, theirs)| *mine += theirs);
+        self.sums.resize(self.sums.len().max(sums.len()), 0.0);
+        self.sums.iter_mut().zip(sums).for_each(|(mine, &theirs)| self.fold.add(mine, theirs));
         Ok(())
     }
 }
 
-/// The mean errors differ in what an error of d costs.
-macro_rules! mean_error {
-    ($(#[$meta:meta])* $metric:ident, $name:literal, $code:literal, $error:expr) => {
+/// The errors differ in what a prediction y costs where t is true, and in what is made of the costs.
+macro_rules! error_of_numbers {
+    ($(#[$meta:meta])* $metric:ident, $name:literal, $code:literal, $fold:ident, $error:expr, $finish:expr) => {
         $(#[$meta])*
         ///
         /// Prediction and target have the same shape; for a prediction of (batch, ..., 1) the target may leave the
         /// last axis out. The last axis are the outputs, and all count the same. Weights come one for each sample or
         /// one for each step; what has weight 0 is left out.
-        #[derive(Clone, Debug, Default)]
+        #[derive(Clone, Debug)]
         pub struct $metric {
-            gathered: Sums,
+            gathered: Errors,
         }
 
         impl $metric {
             /// With nothing taken in.
             pub fn new() -> Self {
-                Self::default()
+                $metric { gathered: Errors { fold: Fold::$fold, weight: 0.0, sums: Vec::new() } }
             }
 
-            /// The mean over everything taken in; NaN where there was nothing.
+            /// The error over everything taken in, the mean over the outputs; NaN where there was nothing.
             pub fn result(&self) -> f64 {
-                mean(self.gathered.per_output())
+                mean(self.gathered.per_output().map($finish))
             }
 
-            /// The mean for each output (scikit-learn's `multioutput="raw_values"`); empty where there was nothing.
+            /// The error of each output (scikit-learn's `multioutput="raw_values"`); empty where there was nothing.
             pub fn per_output(&self) -> Vec<f64> {
-                self.gathered.per_output().collect()
+                self.gathered.per_output().map($finish).collect()
             }
 
             fn full_name(&self) -> &str {
@@ -126,7 +112,7 @@ macro_rules! mean_error {
                 target: &Tensor<A>,
                 weights: Option<&[A]>,
             ) -> Result<()> {
-                let batch = Batch::new(self.gathered.errors.len(), prediction, target, weights)?;
+                let batch = Batch::new(self.gathered.sums.len(), prediction, target, weights)?;
                 self.gathered.take(&batch, $error);
                 Ok(())
             }
@@ -136,10 +122,23 @@ macro_rules! mean_error {
             }
         }
         streaming_metric!($metric, $code);
+        default_is_new!($metric);
     };
 }
 
-mean_error! {
+fn squared(y: f64, t: f64) -> f64 {
+    (y - t) * (y - t)
+}
+
+fn absolute(y: f64, t: f64) -> f64 {
+    (y - t).abs()
+}
+
+fn relative(y: f64, t: f64) -> f64 {
+    (y - t).abs() / t.abs().max(f64::EPSILON)
+}
+
+error_of_numbers! {
     /// The mean of (prediction - target)².
     ///
     /// ```
@@ -151,9 +150,9 @@ mean_error! {
     /// assert_eq!(error.result(), 2.5);
     /// # Ok::<(), layerwise::Error>(())
     /// ```
-    MeanSquaredError, "mean_squared_error", 6.0, |difference| difference * difference
+    MeanSquaredError, "mean_squared_error", 6.0, Mean, squared, |mean| mean
 }
-mean_error! {
+error_of_numbers! {
     /// The mean of |prediction - target|.
     ///
     /// ```
@@ -165,146 +164,51 @@ mean_error! {
     /// assert_eq!(error.result(), 1.5);
     /// # Ok::<(), layerwise::Error>(())
     /// ```
-    MeanAbsoluteError, "mean_absolute_error", 7.0, f64::abs
+    MeanAbsoluteError, "mean_absolute_error", 7.0, Mean, absolute, |mean| mean
 }
-
-/// The coefficient of determination: the share of the target's variance that the prediction explains,
-///
-/// R² = 1 - sum w (t - y)² / sum w (t - mean(t))².
-///
-/// 1 is a perfect prediction, 0 is as good as the mean of the targets, and there is no lower end. Shapes and weights
-/// are those of [`MeanSquaredError`]; of several outputs it is the plain mean (scikit-learn's `uniform_average`). A
-/// constant target has 1 where it is met exactly and 0 elsewhere (`force_finite`), and of fewer than two samples there
-/// is no variance: NaN.
-///
-/// The deviations are gathered around a running mean (Welford 1962) and merged with the difference of the means (Chan,
-/// Golub and LeVeque 1983), so that targets far from 0 lose no digits.
-///
-/// ```
-/// use layerwise::metrics::{Metric, R2};
-/// use layerwise::to_tensor;
-/// use ndarray::array;
-/// let mut r2 = R2::new();
-/// r2.update(&to_tensor::<f32, _, _, _>(&array![1.0, 2.0, 4.0])?, &to_tensor(&array![1.0, 2.0, 3.0])?, None)?;
-/// assert_eq!(r2.result(), 0.5);
-/// # Ok::<(), layerwise::Error>(())
-/// ```
-#[derive(Clone, Debug, Default)]
-pub struct R2 {
-    gathered: Moments,
+error_of_numbers! {
+    /// The square root of the mean of (prediction - target)², in the units of the target. Of several outputs it is the
+    /// mean of their roots, as in scikit-learn.
+    ///
+    /// ```
+    /// use layerwise::metrics::{Metric, RootMeanSquaredError};
+    /// use layerwise::to_tensor;
+    /// use ndarray::array;
+    /// let mut error = RootMeanSquaredError::new();
+    /// error.update(&to_tensor::<f32, _, _, _>(&array![[1.0], [9.0]])?, &to_tensor(&array![2.0, 2.0])?, None)?;
+    /// assert_eq!(error.result(), 5.0);
+    /// # Ok::<(), layerwise::Error>(())
+    /// ```
+    RootMeanSquaredError, "root_mean_squared_error", 20.0, Mean, squared, f64::sqrt
 }
-
-/// Weighted moments of the targets and of the errors, output by output.
-#[derive(Clone, Debug, Default)]
-struct Moments {
-    rows: f64,
-    weight: f64,
-    /// Empty as long as nothing was taken in.
-    outputs: Vec<Moment>,
+error_of_numbers! {
+    /// The mean of |prediction - target| / |target|, as a share: Keras's is 100 times that.
+    ///
+    /// A target nearer to 0 than 2.2e-16 counts as that (scikit-learn's bound), so that a single target of 0 makes it
+    /// huge.
+    ///
+    /// ```
+    /// use layerwise::metrics::{MeanAbsolutePercentageError, Metric};
+    /// use layerwise::to_tensor;
+    /// use ndarray::array;
+    /// let mut error = MeanAbsolutePercentageError::new();
+    /// error.update(&to_tensor::<f32, _, _, _>(&array![[1.0], [3.0]])?, &to_tensor(&array![2.0, 2.0])?, None)?;
+    /// assert_eq!(error.result(), 0.5);
+    /// # Ok::<(), layerwise::Error>(())
+    /// ```
+    MeanAbsolutePercentageError, "mean_absolute_percentage_error", 21.0, Mean, relative, |mean| mean
 }
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Moment {
-    /// Of the targets.
-    mean: f64,
-    /// sum w (t - mean)².
-    deviation: f64,
-    /// sum w (t - y)².
-    residual: f64,
+error_of_numbers! {
+    /// The largest |prediction - target|, whatever the weights of the samples that have any.
+    ///
+    /// ```
+    /// use layerwise::metrics::{MaxError, Metric};
+    /// use layerwise::to_tensor;
+    /// use ndarray::array;
+    /// let mut error = MaxError::new();
+    /// error.update(&to_tensor::<f32, _, _, _>(&array![[1.0], [5.0]])?, &to_tensor(&array![2.0, 2.0])?, None)?;
+    /// assert_eq!(error.result(), 3.0);
+    /// # Ok::<(), layerwise::Error>(())
+    /// ```
+    MaxError, "max_error", 23.0, Largest, absolute, |largest| largest
 }
-
-impl Moment {
-    fn r2(&self) -> f64 {
-        if self.deviation == 0.0 && self.residual >= 0.0 {
-            return if self.residual == 0.0 { 1.0 } else { 0.0 };
-        }
-        1.0 - self.residual / self.deviation
-    }
-}
-
-impl Moments {
-    fn take<A: Scalar>(&mut self, batch: &Batch<'_, A>) {
-        self.outputs.resize(batch.outputs, Moment::default());
-        for (weight, y, t) in batch.rows() {
-            self.rows += 1.0;
-            self.weight += weight;
-            let share = weight / self.weight;
-            for ((moment, y), t) in self.outputs.iter_mut().zip(y).zip(t) {
-                let (y, t) = (y.as_f64(), t.as_f64());
-                let before = t - moment.mean;
-                moment.mean += before * share;
-                moment.deviation += weight * before * (t - moment.mean);
-                moment.residual += weight * (t - y) * (t - y);
-            }
-        }
-    }
-
-    fn reset(&mut self) {
-        self.rows = 0.0;
-        self.weight = 0.0;
-        self.outputs.clear();
-    }
-
-    fn write(&self, state: &mut Vec<f64>) {
-        state.extend([self.rows, self.weight]);
-        state.extend(self.outputs.iter().flat_map(|moment| [moment.mean, moment.deviation, moment.residual]));
-    }
-
-    fn take_state(&mut self, state: &[f64]) -> Result<()> {
-        let (rows, weight, theirs) = match state {
-            [rows, weight, theirs @ ..] if theirs.len() % 3 == 0 => (*rows, *weight, theirs),
-            _ => return Err(Error::length("the state to merge", 3 + 3 * self.outputs.len(), 1 + state.len())),
-        };
-        check_same("outputs", self.outputs.len(), theirs.len() / 3)?;
-        self.outputs.resize(self.outputs.len().max(theirs.len() / 3), Moment::default());
-        if weight == 0.0 {
-            return Ok(());
-        }
-        let before = self.weight;
-        self.rows += rows;
-        self.weight += weight;
-        for (moment, theirs) in self.outputs.iter_mut().zip(theirs.chunks_exact(3)) {
-            let difference = theirs[0] - moment.mean;
-            moment.mean += difference * (weight / self.weight);
-            moment.deviation += theirs[1] + difference * difference * (before * weight / self.weight);
-            moment.residual += theirs[2];
-        }
-        Ok(())
-    }
-}
-
-impl R2 {
-    /// With nothing taken in.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// R² over everything taken in; NaN of fewer than two samples.
-    pub fn result(&self) -> f64 {
-        if self.gathered.rows < 2.0 {
-            return f64::NAN;
-        }
-        mean(self.gathered.outputs.iter().map(Moment::r2))
-    }
-
-    /// R² of each output (scikit-learn's `multioutput="raw_values"`); empty where there was nothing.
-    pub fn per_output(&self) -> Vec<f64> {
-        let enough = self.gathered.rows >= 2.0;
-        self.gathered.outputs.iter().map(|moment| if enough { moment.r2() } else { f64::NAN }).collect()
-    }
-
-    fn full_name(&self) -> &str {
-        "r2"
-    }
-
-    fn take<A: Scalar>(&mut self, prediction: &Tensor<A>, target: &Tensor<A>, weights: Option<&[A]>) -> Result<()> {
-        let batch = Batch::new(self.gathered.outputs.len(), prediction, target, weights)?;
-        self.gathered.take(&batch);
-        Ok(())
-    }
-
-    fn take_state(&mut self, state: &[f64]) -> Result<()> {
-        self.gathered.take_state(state)
-    }
-}
-streaming_metric!(R2, 8.0);

@@ -1,11 +1,11 @@
-//! Which classes were predicted for which: what all metrics of classification count.
+//! Which classes were predicted for which: what the metrics of decisions count.
 
 use super::Average;
-use super::streaming::check_same;
+use super::labelled::Labelled;
+use super::streaming::Totals;
 use crate::error::{Error, Result};
-use crate::losses::{check_weights, class_of, terms_per_weight};
 use crate::scalar::Scalar;
-use crate::tensor::{Tensor, unravel, values};
+use crate::tensor::Tensor;
 
 /// What is kept of each pair of true and predicted class.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -16,16 +16,15 @@ pub(super) enum Detail {
     Pair,
 }
 
-/// Sums of the weights of samples, or steps of samples, by class.
-#[derive(Clone, Debug)]
-pub(super) struct Tally {
-    detail: Detail,
-    pub threshold: f64,
-    /// 0 as long as nothing was taken in.
-    pub classes: usize,
-    pub cells: Vec<f64>,
-    /// True and predicted classes of the batch that is being taken in; kept for its buffer.
-    pairs: Vec<(usize, usize)>,
+/// Which class a row of scores predicts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Rule {
+    /// The one of the largest score; of a single score, class 1 above the threshold.
+    Largest,
+    /// The same, where every output is a question of its own.
+    Questions,
+    /// The true one, if it is among so many of the largest.
+    Top(usize),
 }
 
 /// A ratio of counts.
@@ -33,7 +32,7 @@ pub(super) struct Tally {
 pub(super) enum Score {
     Precision,
     Recall,
-    F1,
+    FBeta(f64),
 }
 
 impl Score {
@@ -42,98 +41,76 @@ impl Score {
         let (part, whole) = match self {
             Score::Precision => (correct, predicted),
             Score::Recall => (correct, support),
-            Score::F1 => (2.0 * correct, predicted + support),
+            Score::FBeta(beta) => ((1.0 + beta * beta) * correct, predicted + beta * beta * support),
         };
         if whole == 0.0 { 0.0 } else { part / whole }
     }
 }
 
-/// A batch as rows of class scores.
-struct Layout {
-    batch: usize,
-    rows: usize,
-    width: usize,
-    /// Whether the target has a score for each class too.
-    one_hot: bool,
-}
-
-impl Layout {
-    fn of(prediction: &[usize], target: &[usize]) -> Result<Self> {
-        let (before, width) = match prediction {
-            [] | [.., 0] if prediction != [0] => {
-                return Err(Error::shape("prediction", "(batch,) or (batch, ..., classes)", prediction));
-            }
-            [_] => (prediction, 1),
-            [before @ .., width] => (before, *width),
-            [] => unreachable!("refused above"),
-        };
-        let is_column = matches!(target.split_last(), Some((1, labels)) if labels == before);
-        let one_hot = width > 1 && target == prediction;
-        if target != before && !is_column && !one_hot {
-            let mut column = before.to_vec();
-            column.push(1);
-            let one_hot = if width > 1 { format!(", or one-hot rows of shape {prediction:?}") } else { String::new() };
-            let labels = format!("class labels of shape {before:?} or {column:?}{one_hot}");
-            return Err(Error::shape("target", format!("{labels}, for a prediction of shape {prediction:?}"), target));
-        }
-        Ok(Layout { batch: before[0], rows: before.iter().product(), width, one_hot })
-    }
-
-    fn classes(&self) -> usize {
-        self.width.max(2)
-    }
-}
-
-/// The place of the largest value; the first of several, as in NumPy. `Err` with the place of the first NaN.
-fn largest<A: Scalar>(row: &[A]) -> Result<usize, usize> {
-    let mut best = 0;
-    for (at, &value) in row.iter().enumerate() {
-        if value.is_nan() {
-            return Err(at);
-        }
-        if value > row[best] {
-            best = at;
-        }
-    }
-    Ok(best)
+/// Sums of the weights of samples, or steps of samples, by class.
+#[derive(Clone, Debug)]
+pub(super) struct Tally {
+    pub detail: Detail,
+    rule: Rule,
+    pub threshold: f64,
+    totals: Totals,
+    /// True and predicted classes of the batch that is being taken in; kept for its buffer.
+    pairs: Vec<(usize, usize)>,
 }
 
 impl Tally {
-    pub fn new(detail: Detail) -> Self {
-        Tally { detail, threshold: 0.5, classes: 0, cells: Vec::new(), pairs: Vec::new() }
+    pub fn new(detail: Detail, rule: Rule) -> Self {
+        Tally { detail, rule, threshold: 0.5, totals: Totals::default(), pairs: Vec::new() }
     }
 
-    /// Takes in a batch, or nothing of it where something is wrong. `accepts` may refuse the number of classes.
-    pub fn take<A: Scalar>(
-        &mut self,
-        prediction: &Tensor<A>,
-        target: &Tensor<A>,
-        weights: Option<&[A]>,
-        accepts: impl FnOnce(usize) -> Result<()>,
-    ) -> Result<()> {
-        let layout = Layout::of(prediction.shape(), target.shape())?;
+    /// 0 as long as nothing was taken in.
+    pub fn classes(&self) -> usize {
+        self.totals.classes
+    }
+
+    /// What a state must have been gathered with.
+    fn setting(&self) -> (&'static str, f64) {
+        match self.rule {
+            Rule::Top(k) => ("k", k as f64),
+            Rule::Largest | Rule::Questions => ("threshold", self.threshold),
+        }
+    }
+
+    pub fn batch<'a, A: Scalar>(
+        &self,
+        prediction: &'a Tensor<A>,
+        target: &'a Tensor<A>,
+        weights: Option<&'a [A]>,
+    ) -> Result<Labelled<'a, A>> {
         if !self.threshold.is_finite() {
             return Err(Error::setting("threshold", "a finite number", self.threshold));
         }
-        if self.classes != 0 && self.classes != layout.classes() {
-            let expected = format!("{} classes, as in the batches before", self.classes);
-            return Err(Error::shape("prediction", expected, prediction.shape()));
+        let batch = match self.rule {
+            Rule::Questions => Labelled::questions(prediction, target, weights)?,
+            Rule::Largest | Rule::Top(_) => Labelled::new(self.classes(), prediction, target, weights)?,
+        };
+        match self.rule {
+            Rule::Top(k) if k == 0 || k > batch.width() => {
+                Err(Error::setting("k", format!("from 1 to {}, the scores of a prediction", batch.width()), k))
+            }
+            _ => Ok(batch),
         }
-        accepts(layout.classes())?;
-        check_weights(weights)?;
-        let each = weights.map_or(Ok(1), |weights| terms_per_weight(layout.batch, layout.rows, weights.len()))?;
-        self.read(&layout, prediction, target)?;
+    }
 
-        self.grow(layout.classes());
+    /// Takes in a batch, or nothing of it where something is wrong.
+    pub fn take<A: Scalar>(&mut self, batch: &Labelled<'_, A>) -> Result<()> {
+        self.read(batch)?;
+        self.totals.grow(batch.classes(), self.size(batch.classes()));
+        let (classes, cells) = (self.totals.classes, &mut self.totals.cells);
         for (row, &(truth, predicted)) in self.pairs.iter().enumerate() {
-            let weight = weights.map_or(1.0, |weights| weights[row / each].as_f64());
+            let weight = batch.weight(row);
             match self.detail {
-                Detail::Pair => self.cells[truth * self.classes + predicted] += weight,
+                Detail::Pair => cells[truth * classes + predicted] += weight,
                 Detail::Class => {
-                    self.cells[3 * truth + 2] += weight;
-                    self.cells[3 * predicted + 1] += weight;
+                    cells[3 * truth + 2] += weight;
+                    cells[3 * predicted + 1] += weight;
                     if truth == predicted {
-                        self.cells[3 * truth] += weight;
+                        cells[3 * truth] += weight;
                     }
                 }
             }
@@ -142,37 +119,15 @@ impl Tally {
     }
 
     /// The classes of every row, in `pairs`.
-    fn read<A: Scalar>(&mut self, layout: &Layout, prediction: &Tensor<A>, target: &Tensor<A>) -> Result<()> {
-        let (y, t) = (values(prediction)?, values(target)?);
-        let nan = |what: &str, at: usize, tensor: &Tensor<A>| {
-            Err(Error::value(what, &unravel(at, tensor.shape()), "a number, as NaN has no class", "NaN"))
-        };
+    fn read<A: Scalar>(&mut self, batch: &Labelled<'_, A>) -> Result<()> {
         let threshold = A::of(self.threshold);
         self.pairs.clear();
-        for (row, y) in y.chunks_exact(layout.width).enumerate() {
-            let predicted = match largest(y) {
-                Err(at) => return nan("prediction", row * layout.width + at, prediction),
-                Ok(_) if layout.width == 1 => usize::from(y[0] > threshold),
-                Ok(predicted) => predicted,
-            };
-            let truth = if layout.one_hot {
-                let scores = &t[row * layout.width..][..layout.width];
-                let truth = match largest(scores) {
-                    Err(at) => return nan("target", row * layout.width + at, target),
-                    Ok(truth) => truth,
-                };
-                // Several answers for one sample are no one-hot row: their accuracy would mean nothing.
-                if scores.iter().filter(|&&score| score == scores[truth]).count() > 1 {
-                    let index = unravel(row, &target.shape()[..target.ndim() - 1]);
-                    return Err(Error::value("target", &index, "one class above all others", "several"));
-                }
-                truth
-            } else {
-                let classes = layout.classes();
-                class_of(t[row], classes).ok_or_else(|| {
-                    let expected = format!("a whole number from 0 to {}", classes - 1);
-                    Error::value("class label", &unravel(row, target.shape()), expected, t[row])
-                })?
+        for row in 0..batch.rows() {
+            let (scores, likeliest, truth) = (batch.scores(row), batch.likeliest(row)?, batch.truth(row)?);
+            let predicted = match (self.rule, scores) {
+                (_, [score]) => usize::from(*score > threshold),
+                (Rule::Top(k), _) if rank(scores, truth) < k => truth,
+                _ => likeliest,
             };
             self.pairs.push((truth, predicted));
         }
@@ -186,64 +141,51 @@ impl Tally {
         }
     }
 
-    fn grow(&mut self, classes: usize) {
-        self.classes = classes;
-        self.cells.resize(self.size(classes), 0.0);
-    }
-
     pub fn reset(&mut self) {
-        self.classes = 0;
-        self.cells.clear();
+        self.totals.reset();
     }
 
     pub fn write(&self, state: &mut Vec<f64>) {
-        state.extend([self.threshold, self.classes as f64]);
-        state.extend(&self.cells);
+        self.totals.write(self.setting().1, state);
     }
 
-    pub fn take_state(&mut self, state: &[f64], accepts: impl FnOnce(usize) -> Result<()>) -> Result<()> {
-        let [threshold, classes, cells @ ..] = state else {
-            return Err(Error::length("the state to merge", 3 + self.cells.len(), 1 + state.len()));
-        };
-        let classes = *classes as usize;
-        if *threshold != self.threshold {
-            return Err(Error::setting("the threshold of the state to merge", self.threshold.to_string(), threshold));
-        }
-        check_same("classes", self.classes, classes)?;
-        if cells.len() != self.size(classes) {
-            return Err(Error::length("the counts of the state to merge", self.size(classes), cells.len()));
-        }
-        if classes > 0 {
-            accepts(classes)?;
-            self.grow(classes);
-            self.cells.iter_mut().zip(cells).for_each(|(mine, theirs)| *mine += theirs);
-        }
-        Ok(())
+    pub fn parse<'s>(&self, state: &'s [f64]) -> Result<(usize, &'s [f64])> {
+        self.totals.parse(self.setting(), state, |classes, cells| self.size(classes) == cells)
     }
 
-    fn correct(&self, class: usize) -> f64 {
+    pub fn merge(&mut self, classes: usize, cells: &[f64]) {
+        self.totals.add(classes, cells);
+    }
+
+    /// The weight of the samples of a true class for which another one, or the same, was predicted.
+    pub fn pair(&self, truth: usize, predicted: usize) -> f64 {
+        self.totals.cells[truth * self.totals.classes + predicted]
+    }
+
+    pub fn correct(&self, class: usize) -> f64 {
         match self.detail {
-            Detail::Class => self.cells[3 * class],
-            Detail::Pair => self.cells[class * self.classes + class],
+            Detail::Class => self.totals.cells[3 * class],
+            Detail::Pair => self.pair(class, class),
         }
     }
 
-    fn predicted(&self, class: usize) -> f64 {
+    pub fn predicted(&self, class: usize) -> f64 {
         match self.detail {
-            Detail::Class => self.cells[3 * class + 1],
-            Detail::Pair => self.cells.iter().skip(class).step_by(self.classes).sum(),
+            Detail::Class => self.totals.cells[3 * class + 1],
+            Detail::Pair => (0..self.classes()).map(|truth| self.pair(truth, class)).sum(),
         }
     }
 
     pub fn support(&self, class: usize) -> f64 {
         match self.detail {
-            Detail::Class => self.cells[3 * class + 2],
-            Detail::Pair => self.cells[class * self.classes..][..self.classes].iter().sum(),
+            Detail::Class => self.totals.cells[3 * class + 2],
+            Detail::Pair => (0..self.classes()).map(|predicted| self.pair(class, predicted)).sum(),
         }
     }
 
-    fn sum(&self, count: impl Fn(&Self, usize) -> f64) -> f64 {
-        (0..self.classes).map(|class| count(self, class)).sum()
+    /// Of a count, or of what is made of counts, over the classes.
+    pub fn sum(&self, count: impl Fn(&Self, usize) -> f64) -> f64 {
+        (0..self.classes()).map(|class| count(self, class)).sum()
     }
 
     pub fn total(&self) -> f64 {
@@ -260,7 +202,7 @@ impl Tally {
     }
 
     pub fn per_class(&self, score: Score) -> Vec<f64> {
-        (0..self.classes).map(|class| self.score(score, class)).collect()
+        (0..self.classes()).map(|class| self.score(score, class)).collect()
     }
 
     /// NaN of nothing. `every_class`: a macro average also counts classes that nobody saw.
@@ -275,9 +217,15 @@ impl Tally {
             Average::Weighted => self.sum(|tally, class| tally.support(class) * tally.score(score, class)) / total,
             Average::Macro => {
                 let counts = |class: usize| every_class || self.predicted(class) + self.support(class) > 0.0;
-                let number = (0..self.classes).filter(|&class| counts(class)).count();
+                let number = (0..self.classes()).filter(|&class| counts(class)).count();
                 self.sum(|tally, class| if counts(class) { tally.score(score, class) } else { 0.0 }) / number as f64
             }
         }
     }
+}
+
+/// How many classes come before this one: those with a larger score, and those with the same that stand before it.
+fn rank<A: Scalar>(scores: &[A], class: usize) -> usize {
+    let own = scores[class];
+    scores.iter().enumerate().filter(|&(at, &score)| score > own || (score == own && at < class)).count()
 }

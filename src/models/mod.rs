@@ -31,17 +31,18 @@ fn child_shape(shape: Result<Vec<usize>>, name: impl Display, kind: &str) -> Res
     checked.map_err(|error| error.in_layer(name, kind))
 }
 
-/// A child's forward, with its place added to an error.
+/// A child's forward, with its place added to an error. The mask of its input ends here unless it keeps it.
 fn child_forward<A: Scalar>(
     layer: &dyn Layer<A>,
     name: impl Display,
     x: &Tensor<A>,
     ctx: &mut Context<A>,
 ) -> Result<Tensor<A>> {
-    match layer.forward(x, ctx) {
-        Ok(y) => Ok(ctx.standard(y)),
-        Err(error) => Err(error.in_layer(name, layer.kind())),
+    let y = layer.forward(x, ctx).map_err(|error| error.in_layer(name, layer.kind()))?;
+    if !layer.keeps_mask() {
+        ctx.set_mask(None);
     }
+    Ok(ctx.standard(y))
 }
 
 /// A child's backward, with its place added to an error.

@@ -90,9 +90,12 @@ impl<A: Scalar> Layer<A> for Residual<A> {
 
     fn forward(&self, x: &Tensor<A>, ctx: &mut Context<A>) -> Result<Tensor<A>> {
         let mut frame = ctx.frame(2);
+        let mask = ctx.mask().cloned();
         frame.marks.push(ctx.mark());
         let body = child_forward(&*self.body, "body", x, ctx)?;
         frame.marks.push(ctx.mark());
+        let of_body = ctx.take_mask();
+        ctx.set_mask(mask);
         let shortcut = match &self.projection {
             Some(layer) => child_forward(&**layer, "projection", x, ctx)?,
             None => x.clone(),
@@ -100,6 +103,10 @@ impl<A: Scalar> Layer<A> for Residual<A> {
         if body.shape() != shortcut.shape() {
             self.joined(body.shape().to_vec(), shortcut.shape())?;
         }
+        let masks = [of_body, ctx.take_mask()];
+        let joined = ctx.join_masks(&masks)?;
+        ctx.set_mask(joined);
+        masks.into_iter().flatten().for_each(|mask| ctx.recycle(mask));
         let keep = |wanted: bool, value: &Tensor<A>| (ctx.is_recording() && wanted).then(|| value.clone());
         let kept_body = keep(self.body.needs().output, &body);
         let kept_shortcut = keep(self.projection.as_ref().is_some_and(|layer| layer.needs().output), &shortcut);
@@ -143,6 +150,10 @@ impl<A: Scalar> Layer<A> for Residual<A> {
     fn needs(&self) -> Needs {
         let projected = self.projection.as_ref().is_some_and(|layer| layer.needs().input);
         Needs { input: self.body.needs().input || projected, output: false }
+    }
+
+    fn keeps_mask(&self) -> bool {
+        true
     }
 
     fn couples_samples(&self) -> bool {

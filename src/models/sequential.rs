@@ -131,6 +131,7 @@ impl<A: Scalar> Layer<A> for Sequential<A> {
         want_dx: bool,
         ctx: &mut Context<A>,
     ) -> Result<Option<Tensor<A>>> {
+        ctx.set_mask(None);
         let mut frame = ctx.restore_frame();
         let nothing = ctx.nothing();
         let learning = self.layers.iter().position(|layer| learns(&**layer, ctx)).unwrap_or(self.layers.len());
@@ -163,6 +164,11 @@ impl<A: Scalar> Layer<A> for Sequential<A> {
             (Some(first), Some(last)) => Needs { input: first.needs().input, output: last.needs().output },
             _ => Needs::NEITHER,
         }
+    }
+
+    /// Its children see to it.
+    fn keeps_mask(&self) -> bool {
+        true
     }
 
     fn couples_samples(&self) -> bool {

@@ -1,7 +1,8 @@
 use serde_json::{Value, json};
 
 use super::Schedule;
-use crate::error::{Error, Result};
+use super::checks::check_rate;
+use crate::error::Result;
 
 /// The same rate at every step.
 #[derive(Clone, Copy, Debug)]
@@ -32,12 +33,4 @@ impl Schedule for Constant {
     fn check(&self) -> Result<()> {
         check_rate("learning rate", self.rate)
     }
-}
-
-/// Refuses rates below 0 and those that are no numbers.
-pub(super) fn check_rate(name: &str, rate: f64) -> Result<()> {
-    if rate.is_finite() && rate >= 0.0 {
-        return Ok(());
-    }
-    Err(Error::setting(name, "a finite number of at least 0", rate))
 }

@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use super::Schedule;
-use super::constant::check_rate;
+use super::checks::{check_rate, check_steps};
 use crate::error::{Error, Result};
 
 /// Half a cosine wave from `rate` down to `minimum` over `steps` steps, and `minimum` from then on:
@@ -9,7 +9,8 @@ use crate::error::{Error, Result};
 /// rate(t) = minimum + (rate - minimum) (1 + cos(pi t / steps)) / 2
 ///
 /// with an optional warm-up before it, in which the rate grows in a straight line from 0. Loshchilov and Hutter 2017,
-/// without restarts; PyTorch's `CosineAnnealingLR` and Keras's `CosineDecay`.
+/// without restarts ([`CosineRestarts`](super::CosineRestarts) has them); PyTorch's `CosineAnnealingLR` and Keras's
+/// `CosineDecay`.
 ///
 /// ```
 /// use layerwise::schedules::{Cosine, Schedule};
@@ -20,10 +21,10 @@ use crate::error::{Error, Result};
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Cosine {
-    rate: f64,
-    minimum: f64,
-    steps: u64,
-    warmup: u64,
+    pub(super) rate: f64,
+    pub(super) minimum: f64,
+    pub(super) steps: u64,
+    pub(super) warmup: u64,
 }
 
 impl Cosine {
@@ -64,8 +65,7 @@ impl Schedule for Cosine {
         if step >= self.steps {
             return self.minimum;
         }
-        let wave = (std::f64::consts::PI * step as f64 / self.steps as f64).cos();
-        self.minimum + (self.rate - self.minimum) * (1.0 + wave) / 2.0
+        half_wave(self.rate, self.minimum, step as f64, self.steps as f64)
     }
 
     fn check(&self) -> Result<()> {
@@ -74,11 +74,13 @@ impl Schedule for Cosine {
         if self.minimum > self.rate {
             return Err(Error::setting("minimum learning rate", format!("at most {}", self.rate), self.minimum));
         }
-        if self.steps == 0 {
-            return Err(Error::setting("steps of the cosine schedule", "at least 1", 0));
-        }
-        Ok(())
+        check_steps("cosine", self.steps)
     }
+}
+
+/// From one rate to another along half a cosine wave: the rate of step `at` of `steps`.
+pub(super) fn half_wave(from: f64, to: f64, at: f64, steps: f64) -> f64 {
+    to + (from - to) * (1.0 + (std::f64::consts::PI * at / steps).cos()) / 2.0
 }
 
 #[cfg(test)]

@@ -1,14 +1,34 @@
 //! Learning rates that change with the step.
+//!
+//! All count steps from 0, not epochs: where a schedule is known in epochs, times the steps of one.
 
+mod boundaries;
+mod checks;
+mod closure;
 mod constant;
 mod cosine;
+mod cosine_restarts;
+mod exponential;
+mod inverse_time;
+mod multi_step_decay;
+mod one_cycle;
+mod pace;
+mod piecewise;
+mod polynomial;
 
 pub use constant::Constant;
 pub use cosine::Cosine;
+pub use cosine_restarts::CosineRestarts;
+pub use exponential::{Exponential, StepDecay};
+pub use inverse_time::InverseTime;
+pub use multi_step_decay::MultiStepDecay;
+pub use one_cycle::OneCycle;
+pub use piecewise::Piecewise;
+pub use polynomial::Polynomial;
 
 use crate::error::Result;
 
-/// The learning rate of each step.
+/// The learning rate of each step. Closures from the step to the rate are schedules too.
 pub trait Schedule: Send + Sync {
     /// The schedule's name, as files name it.
     fn kind(&self) -> &str;
@@ -28,7 +48,7 @@ pub trait Schedule: Send + Sync {
     }
 }
 
-/// Whatever may be given for a learning rate: a number or a schedule.
+/// Whatever may be given for a learning rate: a number, a schedule, or a closure `|step: u64| ...`.
 pub trait IntoSchedule {
     /// The schedule.
     fn into_schedule(self) -> Box<dyn Schedule>;

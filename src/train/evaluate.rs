@@ -1,10 +1,12 @@
 //! From batches to numbers over all samples: mean losses and metrics.
 
 use super::history::{Logs, Report};
+use super::penalty::{check_rules, penalty};
 use super::task::{Batch, Purpose, Rows, Targets, Task, part};
 use super::trainer::Trainer;
 use crate::data::Dataset;
 use crate::error::Result;
+use crate::gradients::Binding;
 use crate::layer::Layer;
 use crate::model::rows_of;
 use crate::scalar::Scalar;
@@ -17,20 +19,20 @@ pub(super) struct Mean {
 }
 
 impl Mean {
-    fn add(&mut self, value: f64, terms: f64) {
+    pub(super) fn add(&mut self, value: f64, terms: f64) {
         self.sum += value * terms;
         self.terms += terms;
     }
 
     /// Samples that all weigh nothing have the loss 0, as a batch of such has.
-    fn value(&self) -> f64 {
+    pub(super) fn value(&self) -> f64 {
         if self.terms == 0.0 { 0.0 } else { self.sum / self.terms }
     }
 }
 
 impl<A: Scalar> Trainer<A> {
     pub(super) fn evaluate_batches(&mut self, model: &dyn Layer<A>, data: &Dataset<A>) -> Result<Report> {
-        let mut means = self.begin_means();
+        let (mut means, mut penalty) = (self.begin_means(), Mean::default());
         let rows: Vec<usize> = (0..data.len()).collect();
         for rows in rows.chunks(self.batch_size) {
             let targets = Targets { losses: &self.losses, instead: None };
@@ -41,8 +43,19 @@ impl<A: Scalar> Trainer<A> {
             let plan = task.plan(self.shards, self.shards_of_work(), self.threads);
             self.pass.run(task, plan, &mut self.workers)?;
             self.gather(plan.shards, rows.len(), &mut means)?;
+            penalty.add(self.pass.penalty(plan.shards).as_f64(), rows.len() as f64);
         }
-        Ok(Report { logs: self.logs(&means) })
+        Ok(Report { logs: self.logs(&means, penalty.value() + self.penalty_of(model)?) })
+    }
+
+    /// What the regularizers of a model's weights add to its loss.
+    fn penalty_of(&self, model: &dyn Layer<A>) -> Result<f64> {
+        let binding = Binding::of(model);
+        if !binding.has_penalties() {
+            return Ok(0.0);
+        }
+        check_rules(model)?;
+        Ok(penalty(model, &binding, None, &mut Vec::new()))
     }
 
     /// Means and metrics that have seen nothing yet.
@@ -67,10 +80,10 @@ impl<A: Scalar> Trainer<A> {
         Ok(())
     }
 
-    /// The numbers with their names: the loss, the losses of several outputs, the metrics.
-    pub(super) fn logs(&self, means: &[Mean]) -> Logs {
+    /// The numbers with their names: the loss with what regularizers add, the losses of several outputs, the metrics.
+    pub(super) fn logs(&self, means: &[Mean], penalty: f64) -> Logs {
         let weighted = |(mean, (_, weight)): (&Mean, &(_, f64))| weight * mean.value();
-        let mut logs = vec![("loss".to_owned(), means.iter().zip(&self.losses).map(weighted).sum())];
+        let mut logs = vec![("loss".to_owned(), means.iter().zip(&self.losses).map(weighted).sum::<f64>() + penalty)];
         if means.len() > 1 {
             logs.extend(means.iter().enumerate().map(|(output, mean)| (format!("loss_{output}"), mean.value())));
         }

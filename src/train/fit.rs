@@ -67,6 +67,8 @@ pub(super) struct Place {
     pub(super) seconds: f64,
     /// The losses of the epoch so far.
     pub(super) means: Vec<Mean>,
+    /// What regularizers have added to them.
+    pub(super) penalty: Mean,
     pub(super) history: History,
 }
 
@@ -124,6 +126,9 @@ impl<A: Scalar> Trainer<A> {
         };
         let (wishes, begun) = (Wishes::default(), Instant::now());
         self.ended = None;
+        if self.loaded.is_none() {
+            self.engine.forget_gathered();
+        }
         let run = Run { model, training, held_back, feed, progress, wishes, samples, at, begun };
         let ended = self.run_epochs(run, &mut order);
         if let Err(error) = &ended {
@@ -223,7 +228,7 @@ impl<A: Scalar> Trainer<A> {
         run.begun = Instant::now();
         self.reorder(order);
         self.run_batches(run, order)?;
-        let mut logs = self.logs(&run.at.means);
+        let mut logs = self.logs(&run.at.means, run.at.penalty.value());
         if run.is_epoch_complete() {
             self.validate(run, &mut logs)?;
         } else {
@@ -241,7 +246,7 @@ impl<A: Scalar> Trainer<A> {
     fn begin_epoch(&mut self, run: &mut Run<'_, A>) -> Result<()> {
         run.at.epoch += 1;
         (run.at.batch, run.at.over, run.at.seconds) = (0, false, 0.0);
-        run.at.means = self.begin_means();
+        (run.at.means, run.at.penalty) = (self.begin_means(), Mean::default());
         run.begun = Instant::now();
         self.notify(run, Moment::EpochBegin)
     }
@@ -271,8 +276,10 @@ impl<A: Scalar> Trainer<A> {
     fn run_batch(&mut self, run: &mut Run<'_, A>, batch: Batch<'_, A>) -> Result<bool> {
         // A callback may have frozen or exchanged a layer.
         self.prepare(run.model, run.training)?;
-        let stepped = self.train_on(run.model, batch, None, !self.metrics.is_empty())?;
+        let last = run.at.batch + 1 == run.samples.batches;
+        let stepped = self.train_on(run.model, batch, None, !self.metrics.is_empty(), last)?;
         self.gather(stepped.shards, batch.len(), &mut run.at.means)?;
+        run.at.penalty.add(stepped.penalty, batch.len() as f64);
         run.at.batch += 1;
         run.at.loss = stepped.loss;
         self.notify(run, Moment::BatchEnd)?;
@@ -327,6 +334,7 @@ impl<A: Scalar> Trainer<A> {
             batch: run.at.batch,
             batches: run.samples.batches,
             step: self.engine.step(),
+            updated: self.engine.gathered() == 0,
             loss: run.at.loss,
             history: &run.at.history,
             scheduled: self.engine.scheduled_rate(),

@@ -39,6 +39,11 @@ impl<'j> Json<'j> {
         self.get(key).map(|part| (!part.value.is_null()).then_some(part))
     }
 
+    /// The value of a key that files of earlier versions do not have.
+    pub(super) fn added(&self, key: &str) -> Result<Option<Json<'j>>> {
+        if self.value.get(key).is_none() { Ok(None) } else { self.get(key).map(Some) }
+    }
+
     /// The entries of an object.
     pub(super) fn entries(&self) -> Result<impl Iterator<Item = (&'j str, Json<'j>)>> {
         let entries = self.value.as_object().ok_or_else(|| self.unlike("an object"))?;

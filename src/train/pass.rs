@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::engine::Engine;
+use super::penalty::penalty;
 use super::shard::{Job, Shard};
 use super::shared_sum::SharedSum;
 use super::task::{Batch, Plan, Size, Targets, Task};
@@ -29,6 +30,8 @@ pub(super) struct Pass<A: Scalar> {
     output_shapes: Vec<Vec<usize>>,
     input_shapes: Vec<Vec<usize>>,
     size: Size,
+    /// For penalties.
+    scratch: Vec<A>,
 }
 
 impl<A: Scalar> Pass<A> {
@@ -44,6 +47,7 @@ impl<A: Scalar> Pass<A> {
             output_shapes: Vec::new(),
             input_shapes: Vec::new(),
             size: Size::default(),
+            scratch: Vec::new(),
         }
     }
 
@@ -71,23 +75,40 @@ impl<A: Scalar> Pass<A> {
         &own(&mut self.shards[shard]).predictions[output]
     }
 
-    /// Changes the model's weights by the gradients of the last pass, and its state by what the first shard found.
+    /// What the regularizers of the model's weights add to the loss. Their gradients are added to those of the last pass.
+    pub(super) fn penalize(&mut self, model: &dyn Layer<A>) -> f64 {
+        let Some(binding) = self.binding.as_deref().filter(|binding| binding.has_penalties()) else { return 0.0 };
+        let ctx = &mut own(&mut self.shards[0]).ctx;
+        let mut gradients = ctx.take_gradients();
+        let penalty = penalty(model, binding, gradients.as_mut(), &mut self.scratch);
+        gradients.into_iter().for_each(|gradients| ctx.give_gradients(gradients));
+        penalty
+    }
+
+    /// Gives the engine the gradients of the last pass to change the model's weights by, at once or with those of the
+    /// batches to come unless this is the `last`; and the model the state that the first shard found.
     pub(super) fn update(
         &mut self,
         model: &mut dyn Layer<A>,
         engine: &mut Engine<A>,
+        last: bool,
         plan: Plan,
         workers: &mut Workers,
     ) -> Result<()> {
         let shards = &mut self.shards[..plan.shards];
         self.gradients.extend(shards.iter_mut().filter_map(|shard| own(shard).ctx.take_gradients()));
-        let updated = engine.update(model, &self.gradients, workers, plan.threads);
+        let updated = engine.take(model, &self.gradients, last, workers, plan.threads);
         for (shard, gradients) in shards.iter_mut().zip(self.gradients.drain(..)) {
             own(shard).ctx.give_gradients(gradients);
         }
         updated?;
-        own(&mut shards[0]).commit_state(model);
+        self.commit_state(model);
         Ok(())
+    }
+
+    /// Gives the model the state that the first shard found in the last pass.
+    pub(super) fn commit_state(&mut self, model: &mut dyn Layer<A>) {
+        own(&mut self.shards[0]).commit_state(model);
     }
 
     /// Lets go of the last batch, whose owner wants to write to it.
@@ -101,7 +122,7 @@ impl<A: Scalar> Pass<A> {
         &self.gathered
     }
 
-    /// Runs a batch over the model and gives the weighted sum of the losses.
+    /// Runs a batch over the model and gives the weighted sum of the losses, and what its layers add.
     pub(super) fn run(&mut self, task: Task<'_, A>, plan: Plan, workers: &mut Workers) -> Result<A> {
         let Task { model, targets, batch, .. } = task;
         let Plan { shards, threads } = plan;
@@ -130,9 +151,14 @@ impl<A: Scalar> Pass<A> {
         Ok(self.total(targets, shards))
     }
 
+    /// What layers have added to the loss in the last pass, in the order of the shards.
+    pub(super) fn penalty(&mut self, shards: usize) -> A {
+        self.shards(shards).fold(A::zero(), |sum, shard| sum + shard.ctx.penalty())
+    }
+
     /// The weighted sum of the losses, added up in the order of the shards.
     fn total(&mut self, targets: Targets<'_, A>, shards: usize) -> A {
-        let mut total = A::zero();
+        let mut total = self.penalty(shards);
         for shard in self.shards(shards) {
             for (number, &loss) in shard.losses.iter().enumerate() {
                 total += A::of(targets.of(number).1) * loss;

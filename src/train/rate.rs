@@ -23,6 +23,11 @@ impl RateControl {
         self.fixed.unwrap_or(self.factor * scheduled)
     }
 
+    /// Refuses a rate that is none, as a schedule of a user's own may give one.
+    pub(super) fn check_rate(&self, scheduled: f64) -> Result<()> {
+        check("learning rate", self.rate(scheduled))
+    }
+
     pub(super) fn set(&mut self, rate: f64) -> Result<()> {
         check("learning rate", rate)?;
         self.fixed = Some(rate);

@@ -17,12 +17,17 @@ impl<A: Scalar> Trainer<A> {
             .iter()
             .map(|(loss, weight)| json!({ "kind": loss.kind(), "config": loss.config(), "weight": weight }));
         let metrics = self.metrics.iter().map(|(output, metric)| json!({ "name": metric.name(), "output": output }));
+        let clipping = self.engine.clipping();
         json!({
             "number_type": A::NAME,
             "losses": losses.collect::<Vec<_>>(),
             "metrics": metrics.collect::<Vec<_>>(),
             "optimizer": self.engine.settings(),
-            "clip_norm": self.engine.clip_norm(),
+            "clip_norm": clipping.norm,
+            "clip_norm_each": clipping.norm_each,
+            "clip_value": clipping.value,
+            "accumulate": Some(self.engine.accumulates()).filter(|&batches| batches > 1),
+            "groups": self.engine.group_settings(),
             "augmentations": self.augmentations.settings(),
             "validation": validation(&self.validation),
             "batch_size": self.batch_size,

@@ -101,7 +101,12 @@ impl<A: Scalar> Shard<A> {
                 self.ctx.seed(seed, step, number);
             }
             Purpose::Evaluate => self.ctx.begin(Mode::Inference, false),
+            Purpose::Refresh { seed, batch } => {
+                self.ctx.begin_refresh(batch == 0);
+                self.ctx.seed(seed, batch, number);
+            }
         }
+        self.ctx.set_batch_size(job.task.batch.len());
         let rows = job.rows(number);
         for start in rows.clone().step_by(job.rows_at_once) {
             let part = start..rows.end.min(start + job.rows_at_once);
@@ -117,6 +122,9 @@ impl<A: Scalar> Shard<A> {
     /// Some rows of a shard of `all`: their losses and gradients are added to those of the rows before.
     fn run_rows(&mut self, rows: &Range<usize>, all: usize, job: &Job<'_, A>) -> Result<()> {
         self.forward(rows, job)?;
+        if let Purpose::Refresh { .. } = job.task.purpose {
+            return Ok(());
+        }
         self.compute_losses(rows, all, job)?;
         if job.task.purpose.is_training() {
             self.backward(job)?;
@@ -142,6 +150,7 @@ impl<A: Scalar> Shard<A> {
 
     fn forward(&mut self, rows: &Range<usize>, job: &Job<'_, A>) -> Result<()> {
         let batch = job.task.batch;
+        self.ctx.set_mask(None);
         for input in batch.data.inputs() {
             self.inputs.push(batch.take(input, rows.clone(), &mut self.ctx)?);
         }

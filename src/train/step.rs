@@ -1,5 +1,6 @@
 //! One step of a trainer: the network built and bound, a pass over the batch, an update.
 
+use super::penalty::check_rules;
 use super::task::{Batch, Plan, Purpose, Targets, Task};
 use super::trainer::Trainer;
 use crate::data::Dataset;
@@ -14,6 +15,8 @@ use crate::scalar::Scalar;
 pub(super) struct Stepped {
     /// The loss before the step.
     pub(super) loss: f64,
+    /// What of it regularizers have added.
+    pub(super) penalty: f64,
     pub(super) shards: usize,
 }
 
@@ -30,6 +33,8 @@ impl<A: Scalar> Trainer<A> {
         } else {
             model.build_all(&data.sample_shapes(), &mut Init::new(self.seed))?;
         }
+        check_rules(model)?;
+        self.engine.check_names(model)?;
         let binding = self.engine.bind(model);
         self.pass.bind(binding);
         self.sample_shapes = data.sample_shapes();
@@ -49,26 +54,46 @@ impl<A: Scalar> Trainer<A> {
     }
 
     /// Forward, backward, update. `instead` is a loss that stands in for the trainer's; `predictions` are kept for
-    /// metrics.
+    /// metrics; after the `last` batch weights change also if others were to be gathered first.
     pub(super) fn train_on(
         &mut self,
         model: &mut dyn Layer<A>,
         batch: Batch<'_, A>,
         instead: Option<&dyn Loss<A>>,
         predictions: bool,
+        last: bool,
+    ) -> Result<Stepped> {
+        let stepped = self.pass_and_update(model, batch, instead, predictions, last);
+        if stepped.is_err() {
+            self.engine.forget_gathered();
+        }
+        stepped
+    }
+
+    fn pass_and_update(
+        &mut self,
+        model: &mut dyn Layer<A>,
+        batch: Batch<'_, A>,
+        instead: Option<&dyn Loss<A>>,
+        predictions: bool,
+        last: bool,
     ) -> Result<Stepped> {
         let targets = Targets { losses: &self.losses, instead };
         let purpose = self.training();
         let task = Task { model, targets, batch, purpose, predictions, micro_batch: self.micro_batch };
         let plan = task.plan(self.shards, self.shards_of_work(), self.threads);
         let loss = self.pass.run(task, plan, &mut self.workers)?.as_f64();
+        let penalty = self.pass.penalize(model);
+        let loss = loss + penalty;
         if !loss.is_finite() {
             return Err(Error::NonFinite { what: "loss".into(), step: self.engine.step() + 1, value: loss });
         }
+        self.engine.check_rate()?;
         // The pass may have had a thread for each shard; the update needs no more than there are cores.
         let plan = Plan { threads: plan.threads.min(self.threads), ..plan };
-        self.pass.update(model, &mut self.engine, plan, &mut self.workers)?;
-        Ok(Stepped { loss, shards: plan.shards })
+        let penalty = penalty + self.pass.penalty(plan.shards).as_f64();
+        self.pass.update(model, &mut self.engine, last, plan, &mut self.workers)?;
+        Ok(Stepped { loss, penalty, shards: plan.shards })
     }
 
     /// In how many shards a batch is cut that is worth it, where the user has not fixed it: one for each thread, or as
@@ -79,6 +104,6 @@ impl<A: Scalar> Trainer<A> {
 
     /// What the next step is for.
     pub(super) fn training(&self) -> Purpose {
-        Purpose::Train { seed: self.seed, step: self.engine.step() }
+        Purpose::Train { seed: self.seed, step: self.engine.passes() }
     }
 }

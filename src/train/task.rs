@@ -165,6 +165,8 @@ pub(super) enum Purpose {
     Train { seed: u64, step: u64 },
     /// Forward and losses.
     Evaluate,
+    /// Forward, as in training: for running statistics. The batches are counted from 0.
+    Refresh { seed: u64, batch: u64 },
 }
 
 impl Purpose {
@@ -172,7 +174,7 @@ impl Purpose {
     fn operations(self) -> f64 {
         match self {
             Purpose::Train { .. } => 6.0,
-            Purpose::Evaluate => 2.0,
+            Purpose::Evaluate | Purpose::Refresh { .. } => 2.0,
         }
     }
 

@@ -245,13 +245,6 @@ impl<A: Scalar> Trainer<A> {
         self
     }
 
-    /// Scales the gradients of a step down so that their norm over all weights is at most this (Pascanu et al. 2013).
-    #[must_use]
-    pub fn clip_norm(mut self, norm: f64) -> Self {
-        self.engine.set_clip_norm(norm);
-        self
-    }
-
     /// How a run shows how far it is.
     #[must_use]
     pub fn progress(mut self, progress: Progress) -> Self {
@@ -283,6 +276,8 @@ impl<A: Scalar> Trainer<A> {
 
     /// One training step on a batch: for one's own loops. Gives the loss before the step.
     ///
+    /// With [`accumulate`](Self::accumulate) every so many calls change the weights.
+    ///
     /// After the first few steps on batches of one shape nothing is allocated any more. A run that was loaded from a
     /// checkpoint does not go on after it: the next [`fit`](Self::fit) is a new one.
     ///
@@ -291,7 +286,7 @@ impl<A: Scalar> Trainer<A> {
     pub fn step(&mut self, model: &mut dyn Layer<A>, batch: &Dataset<A>) -> Result<f64> {
         (self.loaded, self.ended) = (None, None);
         self.prepare(model, batch)?;
-        self.train_on(model, Batch { data: batch, rows: Rows::All }, None, false).map(|stepped| stepped.loss)
+        self.train_on(model, Batch { data: batch, rows: Rows::All }, None, false, false).map(|stepped| stepped.loss)
     }
 
     /// One training step with another loss than the trainer's, for networks with one output: the step of a GAN's
@@ -305,7 +300,8 @@ impl<A: Scalar> Trainer<A> {
         }
         (self.loaded, self.ended) = (None, None);
         self.prepare(model, batch)?;
-        self.train_on(model, Batch { data: batch, rows: Rows::All }, Some(loss), false).map(|stepped| stepped.loss)
+        self.train_on(model, Batch { data: batch, rows: Rows::All }, Some(loss), false, false)
+            .map(|stepped| stepped.loss)
     }
 
     /// The loss and the metrics over samples.

@@ -210,7 +210,11 @@ pub(crate) struct Chunk {
 
 /// All spans, cut into parts that do not overlap.
 #[derive(Debug, Default)]
-pub(crate) struct Chunks(Vec<Chunk>);
+pub(crate) struct Chunks {
+    chunks: Vec<Chunk>,
+    /// For each slot the part that belongs to each span; empty where slots are laid out as the flat buffer is.
+    slots: Vec<Vec<Range<usize>>>,
+}
 
 impl Chunks {
     /// Cuts spans of these lengths, laid one behind the other, into parts of at most `size`.
@@ -218,17 +222,30 @@ impl Chunks {
         let (mut chunks, mut start) = (Vec::new(), 0);
         for (span, length) in lengths.enumerate() {
             for from in (0..length).step_by(size) {
-                let part = from..length.min(from + size);
+                let part = from..length.min(from.saturating_add(size));
                 let flat = start + part.start..start + part.end;
                 chunks.push(Chunk { span, part, flat });
             }
             start += length;
         }
-        Chunks(chunks)
+        Chunks { chunks, slots: Vec::new() }
+    }
+
+    /// Leaves every span in one piece, with slots of their own lengths: for each slot its part for each span, one behind
+    /// the other.
+    pub(crate) fn whole(lengths: impl Iterator<Item = usize>, slots: Vec<Vec<Range<usize>>>) -> Self {
+        let behind = |parts: &Vec<Range<usize>>| parts.windows(2).all(|pair| pair[0].end <= pair[1].start);
+        assert!(slots.iter().all(behind), "parts of a slot that overlap");
+        Chunks { slots, ..Self::cut(lengths, usize::MAX) }
     }
 
     pub(crate) fn iter(&self) -> std::slice::Iter<'_, Chunk> {
-        self.0.iter()
+        self.chunks.iter()
+    }
+
+    /// A chunk's part of a slot.
+    fn part_of(&self, slot: usize, chunk: &Chunk) -> Range<usize> {
+        self.slots.get(slot).map_or_else(|| chunk.flat.clone(), |parts| parts[chunk.span].clone())
     }
 }
 
@@ -285,16 +302,17 @@ impl<'a, A: Send + Sync> Slices<'a, A> {
     pub(crate) fn sweep(self, workers: &mut Workers, threads: usize, chunks: &Chunks, visit: &Visit<'_, A>) {
         let table = &*self.table;
         workers.run(threads, &|thread| {
-            let count = chunks.0.len();
-            for chunk in &chunks.0[thread * count / threads..(thread + 1) * count / threads] {
+            let count = chunks.chunks.len();
+            for chunk in &chunks.chunks[thread * count / threads..(thread + 1) * count / threads] {
                 // SAFETY: every pointer came from a `&'a mut` slice of the length beside it, which nobody else can use
                 // while `self` lives; `part` checks the bounds. Chunks do not overlap and each is given to one thread,
                 // once, so these slices are the only ones to this memory.
                 let weights = unsafe { part(table.spans[chunk.span], &chunk.part) };
                 let mut slots: [&mut [A]; MOST_SLOTS] = Default::default();
-                for (slice, &slot) in slots.iter_mut().zip(&table.slots) {
-                    // SAFETY: as above.
-                    *slice = unsafe { part(slot, &chunk.flat) };
+                for (at, (slice, &slot)) in slots.iter_mut().zip(&table.slots).enumerate() {
+                    // SAFETY: as above. Parts of a slot do not overlap either: they are the chunks' own, or the spans'
+                    // and every chunk is a span.
+                    *slice = unsafe { part(slot, &chunks.part_of(at, chunk)) };
                 }
                 visit(chunk, weights, &mut slots[..table.slots.len()]);
             }

@@ -2,6 +2,7 @@
 
 use layerwise::layers::*;
 use layerwise::prelude::*;
+use layerwise::{FanMode, Spread};
 use ndarray::{ArrayD, IxDyn};
 
 /// A layer and the shape of a sample for it.
@@ -27,10 +28,35 @@ fn activations() -> Vec<Case> {
         Activation::Softmax,
         Activation::Gelu,
         Activation::GeluTanh,
+        Activation::Relu6,
+        Activation::Elu(0.5),
+        Activation::Selu,
+        Activation::Celu(0.5),
+        Activation::LogSigmoid,
+        Activation::HardSigmoid,
+        Activation::HardTanh(-0.5, f64::INFINITY),
+        Activation::TanhShrink,
+        Activation::LogSoftmax,
+        Activation::Silu,
+        Activation::HardSwish,
+        Activation::Mish,
+        Activation::Softplus(2.0),
+        Activation::Softsign,
+        Activation::Exponential,
+        Activation::HardShrink(0.25),
+        Activation::SoftShrink(0.25),
+        Activation::Threshold(0.1, -0.5),
     ];
     let alone = all.map(|activation| case(activation, &[2, 5]));
     let fused = all.map(|activation| case(Dense::new(3).activation(activation), &[4]));
-    alone.into_iter().chain(fused).collect()
+    let others = vec![
+        case(Softmax::new().axis(1), &[2, 5]),
+        case(LogSoftmax::new().axis(-2), &[2, 5]),
+        case(PRelu::new(), &[2, 5]),
+        case(PRelu::new().per_channel().slope_initializer(Initializer::Zeros), &[2, 5]),
+        case(PRelu::new().per_element(), &[2, 5]),
+    ];
+    alone.into_iter().chain(fused).chain(others).collect()
 }
 
 fn plain() -> Vec<Case> {
@@ -41,6 +67,13 @@ fn plain() -> Vec<Case> {
         case(Dense::new(3).without_bias().weight_initializer(normal.clone()), &[2, 4]),
         case(Dense::new(3).weight_initializer(Initializer::HeNormal).bias_initializer(uniform.clone()), &[4]),
         case(Dense::new(3).weight_initializer(custom).bias_initializer(Initializer::Constant(0.1)), &[4]),
+        case(
+            Dense::new(3)
+                .weight_regularizer(Regularizer::L1L2 { l1: 0.1, l2: 0.2 })
+                .weight_constraint(NormConstraint::max(2.0).axes([0, 1]))
+                .bias_constraint(Constraint::NonNegative),
+            &[4],
+        ),
         case(BatchNormalization::new(), &[3]),
         case(BatchNormalization::new().momentum(0.9).epsilon(1e-5).unbiased(true), &[4, 4, 3]),
         case(BatchNormalization::new().without_center().without_scale(), &[3]),
@@ -48,6 +81,20 @@ fn plain() -> Vec<Case> {
         case(GroupNormalization::new(2).epsilon(0.1).without_center(), &[3, 4]),
         case(InstanceNormalization::new().without_scale(), &[3, 4]),
         case(LayerNormalization::new().epsilon(1e-5), &[3, 4]),
+        case(LayerNormalization::new().axes(2).without_center(), &[3, 4]),
+        case(RmsNormalization::new(), &[3, 4]),
+        case(RmsNormalization::new().axes(2).epsilon(1e-5).without_scale(), &[3, 4]),
+        case(UnitNormalization::new(), &[4]),
+        case(UnitNormalization::new().axis(1), &[3, 4]),
+        case(AlphaDropout::new(0.2), &[4]),
+        case(GaussianDropout::new(0.3), &[4]),
+        case(GaussianNoise::new(0.5), &[3, 4]),
+        case(ActivityRegularization::new(0.01, 0.02), &[3, 4]),
+        case(Identity::new(), &[3, 4]),
+        case(Rescaling::new(0.5).offset(-1.0), &[3, 4]),
+        case(Rescaling::channels([0.5, 2.0], [0.0, 1.0]), &[3, 2]),
+        case(RepeatVector::new(3), &[4]),
+        case(Masking::new(-1.0), &[4, 2]),
         case(Dropout::new(0.3), &[4]),
         case(SpatialDropout1d::new(0.25), &[3, 4]),
         case(SpatialDropout2d::new(0.5), &[3, 4, 2]),
@@ -64,6 +111,24 @@ fn plain() -> Vec<Case> {
                 .bias_initializer(Initializer::GlorotUniform),
             &[4, 2],
         ),
+        case(
+            SimpleRnn::new(3)
+                .weight_initializer(Initializer::LecunUniform)
+                .recurrent_initializer(Initializer::Orthogonal { gain: 1.5 })
+                .bias_initializer(Initializer::LecunNormal),
+            &[4, 2],
+        ),
+        case(
+            Dense::new(3)
+                .weight_initializer(Initializer::VarianceScaling {
+                    scale: 2.0,
+                    mode: FanMode::Out,
+                    spread: Spread::TruncatedNormal,
+                })
+                .bias_initializer(Initializer::TruncatedNormal { mean: 0.5, deviation: 0.1 }),
+            &[4],
+        ),
+        case(Dense::new(3).weight_initializer(Initializer::Identity { gain: 2.0 }), &[4]),
     ]
 }
 
@@ -162,6 +227,7 @@ fn containers() -> Vec<Case> {
     let sum = graph.merge(Add::new(), &[x, first, second]);
     let both = graph.merge(Concatenate::new(1), &[sum, second]);
     graph.name("both");
+    let both = joined(&mut graph, both);
     let out = graph.add(Sequential::new().add(Dense::new(3)).add(Dropout::new(0.5)), both);
     vec![
         case(Sequential::new(), &[4]),
@@ -170,6 +236,18 @@ fn containers() -> Vec<Case> {
         case(Residual::new(Dense::new(6)).projection(Dense::new(6).without_bias()), &[4]),
         case(graph.outputs(&[out]), &[4]),
     ]
+}
+
+/// Every merge that is not in the graph yet.
+fn joined(graph: &mut Graph, x: Node) -> Node {
+    let y = graph.add(Activation::Tanh, x);
+    let product = graph.merge(Multiply::new(), &[x, y]);
+    let difference = graph.merge(Subtract::new(), &[x, y]);
+    let mean = graph.merge(Average::new(), &[x, y, product]);
+    let largest = graph.merge(Maximum::new(), &[x, y, difference]);
+    let smallest = graph.merge(Minimum::new(), &[mean, largest]);
+    let cosine = graph.merge(Dot::new(1).normalize(), &[smallest, product]);
+    graph.merge(Add::new(), &[smallest, cosine])
 }
 
 /// Numbers from -1 to 1.

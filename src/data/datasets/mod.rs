@@ -1,11 +1,14 @@
-//! Real sets. Four small ones as scikit-learn bundles them, and two of 70,000 images that a script fetches. Sources and
-//! licences are in `data/README.md`.
+//! Real sets. Four small ones with classes and one with a number to predict, as scikit-learn bundles them; cars,
+//! credits and hours of bicycle hire, with columns of numbers and of text; and two of 70,000 images that a script
+//! fetches. Sources and licences are in `data/README.md`.
 //!
-//! The four are part of the crate, so that they are there wherever it is installed, and those that a program does not use
-//! are not part of the program. Rows are in the order of scikit-learn: **sorted by class in iris and wine**, so shuffle
-//! or stratify before you keep the last ones for validation.
+//! All but the images are part of the crate, so that they are there wherever it is installed, and those that a program
+//! does not use are not part of the program. Rows are in the order of scikit-learn: **sorted by class in iris and
+//! wine**, so shuffle or stratify before you keep the last ones for validation.
 
 mod downloads;
+mod mixed;
+mod regression;
 
 use ndarray::{Array1, Array2, Array4};
 
@@ -13,6 +16,8 @@ use super::images::Images;
 use super::label_encoder::LabelEncoder;
 use super::table::Table;
 pub use downloads::{fashion_mnist, fashion_mnist_from, mnist, mnist_from};
+pub use mixed::{BIKE_HIRE_CSV, GERMAN_CREDIT_CSV, bike_hire, german_credit};
+pub use regression::{AUTO_MPG_CSV, DIABETES_CSV, RegressionBunch, auto_mpg, auto_mpg_table, diabetes, diabetes_table};
 
 use crate::error::{Error, Result};
 

@@ -10,6 +10,7 @@
 //! In `f32` the sums round more than those of a plain convolution do: tests hold them to 3e-6 of the largest output. In
 //! `f64`, which is there to check things, convolutions stay plain.
 
+use std::any::TypeId;
 use std::f64::consts::SQRT_2;
 
 use num_traits::Zero;
@@ -43,7 +44,7 @@ pub(super) fn serves<A: Real>(geometry: &Geometry, images: usize) -> bool {
     let fits = |axis: Extent| axis.kernel == 3 && axis.stride == 1 && axis.dilation == 1;
     let Geometry { height, width, channels, filters, groups } = *geometry;
     let tiles = Tiles::of(geometry).in_image();
-    size_of::<A>() == 4
+    TypeId::of::<A>() == TypeId::of::<f32>()
         && groups == 1
         && fits(height)
         && fits(width)
@@ -114,10 +115,10 @@ pub(super) fn weight_gradient<A: Real>(geometry: &Geometry, x: &[A], dz: &[A], d
 }
 
 by_level! {
-    fn images<A>(geometry: &Geometry, x: &[A], w: &[A], y: &mut [A], ending: Ending<'_, A>) = blocks
+    fn images<A = f32>(geometry: &Geometry, x: &[A], w: &[A], y: &mut [A], ending: Ending<'_, A>) = blocks
 }
 by_level! {
-    fn gradients<A>(geometry: &Geometry, x: &[A], dz: &[A], dw: &mut [A], beta: A) = gradient_blocks
+    fn gradients<A = f32>(geometry: &Geometry, x: &[A], dz: &[A], dw: &mut [A], beta: A) = gradient_blocks
 }
 
 /// Some multiples of numbers in registers.

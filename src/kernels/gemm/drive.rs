@@ -334,16 +334,15 @@ impl<A: Real> Strips<'_, A> {
         // SAFETY: rows and columns are those of the matrices, and panels have `ROWS` rows here. The strides that are 1
         // are told apart, so that the compiler knows them.
         unsafe {
-            if let Some(panels) = self.panels {
-                let a = Factor { data: panels[row * depth..].as_ptr(), across: 1, along: ROWS };
-                tile::<V, ROWS, VECTORS, PARTLY>(depth, a, b, target, mask, finish, ahead);
-            } else if along == 1 {
+            if self.panels.is_none() && along == 1 {
                 let a = Factor { along: 1, ..a };
-                tile::<V, ROWS, VECTORS, PARTLY>(depth, a, b, target, mask, finish, ahead);
-            } else {
-                let a = Factor { across: 1, ..a };
-                tile::<V, ROWS, VECTORS, PARTLY>(depth, a, b, target, mask, finish, ahead);
+                return tile::<V, ROWS, VECTORS, PARTLY>(depth, a, b, target, mask, finish, ahead);
             }
+            let a = match self.panels {
+                Some(panels) => Factor { data: panels[row * depth..].as_ptr(), across: 1, along: ROWS },
+                None => Factor { across: 1, ..a },
+            };
+            tile::<V, ROWS, VECTORS, PARTLY>(depth, a, b, target, mask, finish, ahead);
         }
     }
 }

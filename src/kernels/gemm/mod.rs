@@ -9,7 +9,7 @@ use ndarray::{ArrayView2, ArrayViewMut2};
 
 pub(super) use tile::{Finish, write};
 
-use super::elementwise::relu_in_place;
+use super::activation::relu;
 use super::math::Real;
 use super::simd::{Level, level};
 use crate::error::{Error, Result};
@@ -98,7 +98,7 @@ impl<A: Real> Ending<'_, A> {
             }
         }
         if self.relu {
-            relu_in_place(c);
+            relu().apply_in_place(c);
         }
     }
 

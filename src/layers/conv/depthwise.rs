@@ -145,6 +145,7 @@ impl<A: Scalar, const AXES: usize> Layer<A> for DepthwiseConvolution<A, AXES> {
     }
 
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>> {
+        self.activation.check()?;
         if self.multiplier == 0 {
             return Err(Error::setting("multiplier", "at least 1", 0));
         }

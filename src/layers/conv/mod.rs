@@ -265,6 +265,11 @@ macro_rules! common_settings {
             self
         }
 
+        crate::layers::rules::weight_rules! {
+            weight_regularizer, weight_constraint: "w" in weight;
+            bias_regularizer, bias_constraint: "b" in bias;
+        }
+
         /// The bias, `(filters)`.
         pub fn bias(&self) -> Option<&crate::param::Param<A>> {
             self.bias.as_ref()

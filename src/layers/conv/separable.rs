@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 
 use super::{Convolution, DepthwiseConvolution, Padding};
+use crate::constraints::Constraint;
 use crate::context::Context;
 use crate::error::Result;
 use crate::initializers::{Init, Initializer};
@@ -8,6 +9,7 @@ use crate::io::{Settings, TorchNames};
 use crate::layer::{Layer, Needs};
 use crate::layers::Activation;
 use crate::param::{Param, Visitor};
+use crate::regularizers::Regularizer;
 use crate::scalar::Scalar;
 use crate::tensor::Tensor;
 
@@ -107,6 +109,42 @@ where
     #[must_use]
     pub fn pointwise_initializer(self, start: Initializer) -> Self {
         SeparableConvolution { pointwise: self.pointwise.weight_initializer(start), ..self }
+    }
+
+    /// What v adds to the loss; nothing by default.
+    #[must_use]
+    pub fn depthwise_regularizer(self, regularizer: Regularizer) -> Self {
+        SeparableConvolution { depthwise: self.depthwise.weight_regularizer(regularizer), ..self }
+    }
+
+    /// What w adds to the loss; nothing by default.
+    #[must_use]
+    pub fn pointwise_regularizer(self, regularizer: Regularizer) -> Self {
+        SeparableConvolution { pointwise: self.pointwise.weight_regularizer(regularizer), ..self }
+    }
+
+    /// What b adds to the loss; nothing by default.
+    #[must_use]
+    pub fn bias_regularizer(self, regularizer: Regularizer) -> Self {
+        SeparableConvolution { pointwise: self.pointwise.bias_regularizer(regularizer), ..self }
+    }
+
+    /// What v is made to be after each update; nothing special by default.
+    #[must_use]
+    pub fn depthwise_constraint(self, constraint: impl Into<Constraint>) -> Self {
+        SeparableConvolution { depthwise: self.depthwise.weight_constraint(constraint), ..self }
+    }
+
+    /// What w is made to be after each update; nothing special by default.
+    #[must_use]
+    pub fn pointwise_constraint(self, constraint: impl Into<Constraint>) -> Self {
+        SeparableConvolution { pointwise: self.pointwise.weight_constraint(constraint), ..self }
+    }
+
+    /// What b is made to be after each update; nothing special by default.
+    #[must_use]
+    pub fn bias_constraint(self, constraint: impl Into<Constraint>) -> Self {
+        SeparableConvolution { pointwise: self.pointwise.bias_constraint(constraint), ..self }
     }
 
     /// v.

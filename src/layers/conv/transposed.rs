@@ -215,6 +215,7 @@ impl<A: Scalar, const AXES: usize> Layer<A> for TransposedConvolution<A, AXES> {
     }
 
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>> {
+        self.activation.check()?;
         if self.filters == 0 {
             return Err(Error::setting("filters", "at least 1", 0));
         }

@@ -60,6 +60,11 @@ impl<A: Scalar> Layer<A> for Graph<A> {
         Needs::NEITHER
     }
 
+    /// Its children see to it.
+    fn keeps_mask(&self) -> bool {
+        true
+    }
+
     fn couples_samples(&self) -> bool {
         self.parts.iter().any(Part::couples_samples)
     }
@@ -114,17 +119,28 @@ impl<A: Scalar> Layer<A> for Graph<A> {
     fn forward_all(&self, xs: &[Tensor<A>], ys: &mut Vec<Tensor<A>>, ctx: &mut Context<A>) -> Result<()> {
         self.check(xs.len())?;
         let mut given = xs.iter();
-        let mut frame = ctx.frame(self.nodes.len());
+        let mut entering = ctx.take_mask();
+        let (mut frame, mut masks) = (ctx.frame(self.nodes.len()), ctx.frame(self.nodes.len()));
         for (number, info) in self.nodes.iter().enumerate() {
             frame.marks.push(ctx.mark());
             let value = match &info.source {
-                Source::Input => given.next().cloned(),
-                Source::Part { part, inputs } => Some(self.parts[*part].forward(inputs, &frame.values, ctx)?),
+                Source::Input => {
+                    ctx.set_mask(entering.take());
+                    given.next().cloned()
+                }
+                Source::Part { part, inputs } => {
+                    Some(self.parts[*part].forward(inputs, &frame.values, &masks.values, ctx)?)
+                }
             };
             frame.values.push(value);
+            masks.values.push(ctx.take_mask());
             self.release(number, &mut frame.values, ctx);
         }
         ys.extend(self.outputs.iter().filter_map(|&output| frame.values[output].clone()));
+        if let [output] = self.outputs[..] {
+            ctx.set_mask(masks.values[output].take());
+        }
+        ctx.recycle_frame(masks);
         ctx.save_frame(frame);
         Ok(())
     }
@@ -138,6 +154,7 @@ impl<A: Scalar> Layer<A> for Graph<A> {
         dxs: &mut Vec<Option<Tensor<A>>>,
         ctx: &mut Context<A>,
     ) -> Result<()> {
+        ctx.set_mask(None);
         let frame = ctx.restore_frame();
         let mut gradients = ctx.frame(self.nodes.len());
         gradients.values.resize(self.nodes.len(), None);

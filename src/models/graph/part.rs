@@ -2,7 +2,7 @@ use serde_json::{Value, json};
 
 use super::super::{child_backward, child_forward, child_shape};
 use crate::context::{Context, Frame};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::initializers::Init;
 use crate::io::{Place, Setting, Settings, TorchNames};
 use crate::layer::{Layer, Merge};
@@ -136,15 +136,27 @@ impl<A: Scalar> Part<A> {
         })
     }
 
-    /// The value of a node from the nodes that it reads.
-    pub(super) fn forward(&self, inputs: &[usize], values: &Values<A>, ctx: &mut Context<A>) -> Result<Tensor<A>> {
+    /// The value of a node from the nodes that it reads, and their masks; its own is then that of the context.
+    pub(super) fn forward(
+        &self,
+        inputs: &[usize],
+        values: &Values<A>,
+        masks: &Values<A>,
+        ctx: &mut Context<A>,
+    ) -> Result<Tensor<A>> {
         let value = |input: usize| values[input].as_ref().expect("a value lives until its last use");
         match &self.does {
-            Does::Layer(layer) => child_forward(&**layer, &self.name, value(inputs[0]), ctx),
+            Does::Layer(layer) => {
+                ctx.set_mask(masks[inputs[0]].clone());
+                child_forward(&**layer, &self.name, value(inputs[0]), ctx)
+            }
             Does::Merge(merge) => {
                 let mut xs = ctx.list(inputs.len());
                 xs.extend(inputs.iter().map(|&input| value(input).clone()));
-                let y = merge.forward(&xs, ctx).map_err(|error| error.in_layer(&self.name, merge.kind()))?;
+                let place = |error: Error| error.in_layer(&self.name, merge.kind());
+                let y = merge.forward(&xs, ctx).map_err(place)?;
+                let mask = join_masks(&**merge, inputs, &xs, masks, ctx).map_err(place)?;
+                ctx.set_mask(mask);
                 ctx.recycle_list(xs);
                 Ok(ctx.standard(y))
             }
@@ -192,4 +204,22 @@ impl<A: Scalar> Part<A> {
         }
         Ok(())
     }
+}
+
+/// The mask of what a merge gives, if any of its inputs has one.
+fn join_masks<A: Scalar>(
+    merge: &dyn Merge<A>,
+    inputs: &[usize],
+    xs: &[Tensor<A>],
+    masks: &Values<A>,
+    ctx: &mut Context<A>,
+) -> Result<Option<Tensor<A>>> {
+    if inputs.iter().all(|&input| masks[input].is_none()) {
+        return Ok(None);
+    }
+    let mut given = ctx.frame(inputs.len());
+    given.values.extend(inputs.iter().map(|&input| masks[input].clone()));
+    let joined = merge.join_masks(xs, &given.values, ctx);
+    ctx.recycle_frame(given);
+    joined
 }

@@ -27,6 +27,9 @@ pub struct Event<'e, A: Scalar = f32> {
     pub batches: usize,
     /// The steps that the optimizer has taken, over all runs.
     pub step: u64,
+    /// Whether the last batch has changed the weights: with [`accumulate`](crate::Trainer::accumulate) not every batch
+    /// does.
+    pub updated: bool,
     /// The loss of the last batch; NaN before the first.
     pub loss: f64,
     /// The epochs so far.

@@ -22,7 +22,7 @@ impl Every {
 
     /// Whether it is due after this step.
     pub(super) fn is_due_at_step<A: Scalar>(self, event: &Event<'_, A>) -> bool {
-        matches!(self, Every::Steps(steps) if event.step.is_multiple_of(steps))
+        event.updated && matches!(self, Every::Steps(steps) if event.step.is_multiple_of(steps))
     }
 
     /// Whether it is due after this epoch, which is not the case if the epoch was cut short.

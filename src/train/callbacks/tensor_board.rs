@@ -102,7 +102,7 @@ impl<A: Scalar> Callback<A> for TensorBoard {
 
     fn on_batch_end(&mut self, event: &mut Event<'_, A>) -> Result<()> {
         let (step, loss) = (event.step, event.loss);
-        if self.update_every.is_none_or(|every| !step.is_multiple_of(every as u64)) {
+        if !event.updated || self.update_every.is_none_or(|every| !step.is_multiple_of(every as u64)) {
             return Ok(());
         }
         let writer = self.train()?;

@@ -26,8 +26,9 @@ use crate::tensor::{Tensor, values_mut};
 ///   each epoch from [`from_epoch`](Self::from_epoch) on, as in PyTorch's `AveragedModel`.
 ///
 /// Tied weights are averaged once. State such as running statistics stays what training made of it, as in PyTorch's
-/// default; [`average_state`](Self::average_state) averages it too, and is what fits averaged weights better. (PyTorch's
-/// `update_bn`, which passes the data through the averaged model once more, has no counterpart here.)
+/// default; [`average_state`](Self::average_state) averages it too, and is what fits averaged weights better. Best is to
+/// work it out anew after the run: [`Trainer::refresh_statistics`](crate::Trainer::refresh_statistics), PyTorch's
+/// `update_bn`.
 ///
 /// With [`in_validation`](Self::in_validation) the averages are validated, and then are in the model for callbacks that
 /// come after this one until the next epoch begins: what [`ModelCheckpoint`](super::ModelCheckpoint) saves and
@@ -158,7 +159,7 @@ impl<A: Scalar> WeightAveraging<A> {
     fn is_due(&self, event: &Event<'_, A>) -> bool {
         event.epoch >= self.from_epoch
             && match self.every {
-                Every::Steps(steps) => event.step.is_multiple_of(steps),
+                Every::Steps(_) => self.every.is_due_at_step(event),
                 Every::Epochs(epochs) => {
                     event.batch == event.batches && (event.epoch - self.from_epoch).is_multiple_of(epochs)
                 }

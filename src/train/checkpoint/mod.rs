@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 pub(super) use position::{Kept, Position};
 use serde_json::{Value, json};
+pub(super) use snapshot::Snapshot;
 
 use super::json::number;
 use super::trainer::Trainer;
@@ -26,6 +27,9 @@ const TRAINING: &str = "layerwise.training";
 
 /// What begins the names of the optimizer's slots.
 const SLOTS: &str = "training/slot/";
+
+/// What begins the names of what was gathered of weights' gradients since the last update.
+const GATHERED: &str = "training/gathered/";
 
 /// What is asked of the samples with which a run goes on.
 pub(super) struct Samples {
@@ -133,13 +137,14 @@ impl<A: Scalar> Trainer<A> {
             "settings": self.settings(), "step": self.engine.step(), "epochs_done": epochs_done,
             "rates": { "fixed": rates.fixed, "factor": rates.factor, "last": self.engine.last_rate().map(number) },
             "shards_of_work": self.shards_of_work(), "inputs": self.sample_shapes, "ages": ages, "run": run,
+            "gathered": self.engine.gathered(),
         });
         tensors.metadata(MODEL, Description::of(model)?.to_json().to_string());
         tensors.metadata(TRAINING, training.to_string());
         tensors.write(path)
     }
 
-    /// Adds what the optimizer remembers of each weight, and gives their ages.
+    /// Adds what the optimizer remembers of each weight, and what was gathered of its gradients; gives their ages.
     fn add_slots<'a>(&'a self, model: &dyn Layer<A>, tensors: &mut Tensors<'a>) -> Result<Value> {
         let (mut ages, mut seen) = (serde_json::Map::new(), HashSet::new());
         for (name, param) in model.params() {
@@ -149,7 +154,11 @@ impl<A: Scalar> Trainer<A> {
                 continue;
             }
             for (slot, values) in self.engine.rule().slots().iter().zip(slots) {
-                tensors.add::<A>(slot_name(slot, &name), param.get()?.shape(), values)?;
+                let shape = slot_shape(param.get()?.shape(), values.len());
+                tensors.add::<A>(slot_name(slot, &name), &shape, values)?;
+            }
+            if let Some(gathered) = self.engine.gathered_of(param.id()) {
+                tensors.add::<A>(gathered_name(&name), param.get()?.shape(), gathered)?;
             }
             ages.insert(name, age.into());
         }
@@ -157,6 +166,15 @@ impl<A: Scalar> Trainer<A> {
     }
 }
 
+fn gathered_name(param: &str) -> String {
+    format!("{GATHERED}{param}")
+}
+
 fn slot_name(slot: &str, param: &str) -> String {
     format!("{SLOTS}{slot}/{param}")
+}
+
+/// A slot has the shape of its weight, or is a list where it has another length.
+fn slot_shape(weight: &[usize], length: usize) -> Vec<usize> {
+    if weight.iter().product::<usize>() == length { weight.to_vec() } else { vec![length] }
 }

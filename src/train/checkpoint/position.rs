@@ -68,7 +68,7 @@ impl<A: Scalar> Kept<A> {
 impl<A: Scalar> Position<A> {
     /// Adds what is made of tensors, and gives the rest.
     pub(in crate::train) fn write<'a>(&'a self, tensors: &mut Tensors<'a>) -> Result<Value> {
-        let Place { epoch, batch, over, loss, seconds, means, history } = &self.place;
+        let Place { epoch, batch, over, loss, seconds, means, penalty, history } = &self.place;
         let sums: Vec<f64> = means.iter().flat_map(|mean| [mean.sum, mean.terms]).collect();
         tensors.add::<f64>(MEANS, &[means.len(), 2], sums)?;
         for (at, metric) in self.metrics.iter().enumerate() {
@@ -77,7 +77,7 @@ impl<A: Scalar> Position<A> {
         let callbacks = self.callbacks.iter().enumerate().map(|(at, kept)| kept.write(at, tensors));
         Ok(json!({
             "epoch": epoch, "batch": batch, "over": over, "loss": number(*loss), "seconds": number(*seconds),
-            "data": self.data, "metrics": self.metrics.len(),
+            "penalty": [number(penalty.sum), number(penalty.terms)], "data": self.data, "metrics": self.metrics.len(),
             "callbacks": callbacks.collect::<Result<Vec<_>>>()?,
             "history": write_history(history),
         }))
@@ -99,6 +99,7 @@ impl<A: Scalar> Position<A> {
             loss: json.get("loss")?.f64()?,
             seconds: json.get("seconds")?.f64()?,
             means: sums.collect(),
+            penalty: json.added("penalty")?.map(|penalty| read_mean(&penalty)).transpose()?.unwrap_or_default(),
             history: read_history(&json.get("history")?)?,
         };
         // Each has a tensor in the file, so that a false number ends at the first that is not there.
@@ -175,6 +176,11 @@ impl<A: Scalar> Position<A> {
         }
         Ok((pairs, warnings))
     }
+}
+
+fn read_mean(json: &Json<'_>) -> Result<Mean> {
+    let [sum, terms] = json.pair()?;
+    Ok(Mean { sum: sum.f64()?, terms: terms.f64()? })
 }
 
 fn metric_name(at: usize) -> String {

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use serde_json::{Value, json};
 
 use super::snapshot::Snapshot;
-use super::{Loaded, Position, SLOTS, Samples, TRAINING, slot_name};
+use super::{GATHERED, Loaded, Position, SLOTS, Samples, TRAINING, gathered_name, slot_name, slot_shape};
 use crate::error::{Error, Result};
 use crate::initializers::Init;
 use crate::io::TensorFile;
@@ -101,10 +101,14 @@ impl<A: Scalar> Trainer<A> {
             .into_iter()
             .map(|(name, param)| Ok((name, (param.id(), param.get()?.shape()))))
             .collect::<Result<_>>()?;
+        let gathered = self.read_gathered(&params, file, json)?;
         let (mut histories, mut known) = (HashMap::new(), 0);
         for (name, age) in json.get("ages")?.entries()? {
             let &(id, shape) = params.get(name).ok_or_else(|| age.error("is of a weight that the model has not"))?;
-            let slots = self.engine.rule().slots().iter().map(|slot| read_slot(file, &slot_name(slot, name), shape));
+            let rule = self.engine.rule();
+            let slots = rule.slots().iter().enumerate().map(|(at, slot)| {
+                read_slot(file, &slot_name(slot, name), &slot_shape(shape, rule.slot_len(at, shape)))
+            });
             let slots = slots.collect::<Result<_>>()?;
             if age.u64()? > step {
                 return Err(age.error(format_args!("must be at most {step}, the number of steps, got {}", age.value())));
@@ -117,7 +121,29 @@ impl<A: Scalar> Trainer<A> {
             return Err(file.error(format!("it has {slots} tensors under \"{SLOTS}\", and the weights have {known}")));
         }
         let last_rate = json.get("rates")?.optional("last")?.map(|rate| rate.f64()).transpose()?;
-        Ok(Memory { histories, step, rates: RateControl::default(), last_rate })
+        Ok(Memory { histories, step, rates: RateControl::default(), last_rate, gathered })
+    }
+
+    /// What was gathered of gradients since the last update.
+    fn read_gathered(
+        &self,
+        params: &HashMap<String, (ParamId, &[usize])>,
+        file: &TensorFile,
+        json: &Json<'_>,
+    ) -> Result<(u64, HashMap<ParamId, Vec<A>>)> {
+        let Some(number) = json.added("gathered")? else { return Ok((0, HashMap::new())) };
+        let (batches, every) = (number.u64()?, self.engine.accumulates() as u64);
+        if batches >= every {
+            return Err(number.error(format_args!("must be below {every}, the batches of an update, got {batches}")));
+        }
+        let mut all = HashMap::new();
+        for name in file.names().filter_map(|name| name.strip_prefix(GATHERED)) {
+            let tensor = gathered_name(name);
+            let unknown = || file.error(format!("{tensor}: there is no such weight with a batch to be gathered"));
+            let &(id, shape) = params.get(name).filter(|_| batches > 0).ok_or_else(unknown)?;
+            all.insert(id, read_slot(file, &tensor, shape)?);
+        }
+        Ok((batches, all))
     }
 
     /// What the metrics had gathered of the epoch.
@@ -187,9 +213,10 @@ fn restore_model<A: Scalar>(model: &mut dyn Layer<A>, file: &TensorFile, inputs:
     }
     fill_params(model, file)?;
     let now = Description::of(model)?;
-    check_agree("model.kind", &saved.kind.into(), &now.kind.into()).map_err(within)?;
+    check_agree("model.kind", &json!(saved.kind), &json!(now.kind)).map_err(within)?;
     check_agree("model.config", &saved.config, &now.config).map_err(within)?;
     check_agree("tied parameters", &json!(saved.ties), &json!(now.ties)).map_err(within)?;
+    check_agree("regularizers and constraints", &saved.rules(), &now.rules()).map_err(within)?;
     freeze(model, &saved.frozen).map_err(|name| file.error(format!("{name}, which is frozen, is not in the model")))
 }
 

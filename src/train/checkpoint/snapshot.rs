@@ -6,14 +6,14 @@ use crate::scalar::Scalar;
 use crate::tensor::Tensor;
 
 /// The parameters of a model as they were: nothing is copied, and what has changed since can be taken back.
-pub(super) struct Snapshot<A: Scalar> {
+pub(in crate::train) struct Snapshot<A: Scalar> {
     values: HashMap<ParamId, Tensor<A>>,
     /// For each place of a parameter, in the order of the visitor.
     frozen: Vec<bool>,
 }
 
 impl<A: Scalar> Snapshot<A> {
-    pub(super) fn of(model: &dyn Layer<A>) -> Self {
+    pub(in crate::train) fn of(model: &dyn Layer<A>) -> Self {
         let mut before = Snapshot { values: HashMap::new(), frozen: Vec::new() };
         let mut each = |_: &str, param: &Param<A>| {
             before.frozen.push(param.is_frozen());
@@ -26,7 +26,7 @@ impl<A: Scalar> Snapshot<A> {
     }
 
     /// Gives the model what it had. Parameters that were not built are not built again.
-    pub(super) fn put_back(self, model: &mut dyn Layer<A>) {
+    pub(in crate::train) fn put_back(self, model: &mut dyn Layer<A>) {
         let mut frozen = self.frozen.into_iter();
         let mut each = |_: &str, param: &mut Param<A>| {
             param.replace(self.values.get(&param.id()).cloned());

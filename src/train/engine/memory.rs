@@ -24,14 +24,15 @@ pub(in crate::train) struct Memory<A> {
     pub(in crate::train) step: u64,
     pub(in crate::train) rates: RateControl,
     pub(in crate::train) last_rate: Option<f64>,
+    /// The batches since the last update, and what was gathered of them.
+    pub(in crate::train) gathered: (u64, HashMap<ParamId, Vec<A>>),
 }
 
 impl<A: Scalar> Engine<A> {
     /// Age and slots of a weight, whether it is trained now or rests; `None` if there are none yet.
     pub(in crate::train) fn remembered(&self, id: ParamId) -> Option<(u64, Vec<&[A]>)> {
         if let Some(at) = self.binding.position(id) {
-            let range = &self.binding.spans[at].range;
-            return Some((self.ages[at], self.slots.iter().map(|slot| &slot[range.clone()]).collect()));
+            return Some((self.ages[at], self.slots.of(at)));
         }
         let history = self.resting.get(&id)?;
         Some((history.age, history.slots.iter().map(Vec::as_slice).collect()))
@@ -54,14 +55,15 @@ impl<A: Scalar> Engine<A> {
         self.resting = memory.histories;
         let binding = self.bind(model);
         (self.step, self.rates, self.last_rate) = (memory.step, memory.rates, memory.last_rate);
+        self.accumulation.restore(memory.gathered.0, &memory.gathered.1);
         binding
     }
 
     /// What is known of the weights of a model, whether they are trained now or rest. It is gone from the engine then.
     pub(super) fn take_known_of(&mut self, model: &dyn Layer<A>) -> HashMap<ParamId, History<A>> {
         let mut all = std::mem::take(&mut self.resting);
-        for (span, &age) in self.binding.spans.iter().zip(&self.ages) {
-            let slots = self.slots.iter().map(|slot| slot[span.range.clone()].to_vec()).collect();
+        for (at, (span, &age)) in self.binding.spans.iter().zip(&self.ages).enumerate() {
+            let slots = self.slots.of(at).into_iter().map(<[A]>::to_vec).collect();
             all.insert(span.id, History { age, slots });
         }
         let mut known = HashMap::new();

@@ -1,24 +1,38 @@
 //! From gradients to new weights: sum over shards, clipping, decay, and the optimizer's rule, in one sweep.
 
+mod accumulation;
+mod clip;
+mod groups;
 mod memory;
+mod options;
+mod slots;
+mod sweep;
+mod tensors;
+mod weights;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
+use accumulation::Accumulation;
+pub(super) use clip::Clipping;
+use clip::Factors;
+pub(super) use groups::Scaled;
+use groups::{Groups, Share};
 pub(super) use memory::{History, Memory};
 use serde_json::{Value, json};
+use slots::Slots;
+use sweep::Sweep;
+use tensors::Tensors;
+use weights::{Ties, collect, constrain};
 
 use super::rate::RateControl;
-use super::workers::{Chunk, Chunks, MOST_SLOTS, SliceTable, Slices, Workers};
+use super::workers::{Chunks, MOST_SLOTS, SliceTable, Workers};
 use crate::error::{Error, Result};
 use crate::gradients::{Binding, Gradients};
-use crate::kernels::{elementwise, reduce, update};
 use crate::layer::Layer;
-use crate::optimizers::{Decay, Optimizer, Step};
-use crate::param::{Param, ParamId, Visitor};
+use crate::optimizers::Optimizer;
+use crate::param::ParamId;
 use crate::scalar::Scalar;
-use crate::tensor::Tensor;
 
 /// The elements that are treated at once: a chunk of the weight, its gradient and two moments fit the first cache.
 const CHUNK: usize = 2048;
@@ -26,20 +40,22 @@ const CHUNK: usize = 2048;
 /// Below so many weights the update stays on the calling thread.
 const FORK_FROM: usize = 1 << 16;
 
-/// What `clip_norm` adds to the norm before it divides, as PyTorch's `clip_grad_norm_` does.
-const CLIP_EPSILON: f64 = 1e-6;
-
 /// An optimizer's rule with everything around it.
 pub(super) struct Engine<A: Scalar> {
     rule: Box<dyn Optimizer<A>>,
-    clip_norm: Option<f64>,
+    clipping: Clipping,
+    groups: Groups,
+    accumulation: Accumulation<A>,
     binding: Arc<Binding>,
     /// Whether there was a model to bind to yet.
     bound: bool,
     chunks: Chunks,
-    /// The bits of each chunk's sum of squares, for the norm.
-    squares: Vec<AtomicU64>,
-    slots: Vec<Vec<A>>,
+    factors: Factors,
+    /// What each weight has of rate and decay.
+    shares: Vec<Share>,
+    slots: Slots<A>,
+    /// What a rule for whole tensors needs besides.
+    tensors: Tensors<A>,
     /// The updates that each weight has had: bias corrections count these.
     ages: Vec<u64>,
     /// Slots and ages of weights of the model that are frozen now.
@@ -51,18 +67,24 @@ pub(super) struct Engine<A: Scalar> {
     last_rate: Option<f64>,
     table: SliceTable<A>,
     ties: Ties<A>,
+    /// For constraints.
+    scratch: Vec<A>,
 }
 
 impl<A: Scalar> Engine<A> {
     pub(super) fn new(rule: Box<dyn Optimizer<A>>) -> Self {
         Engine {
             rule,
-            clip_norm: None,
+            clipping: Clipping::default(),
+            groups: Groups::default(),
+            accumulation: Accumulation::new(1),
             binding: Arc::default(),
             bound: false,
             chunks: Chunks::default(),
-            squares: Vec::new(),
-            slots: Vec::new(),
+            factors: Factors::default(),
+            shares: Vec::new(),
+            slots: Slots::default(),
+            tensors: Tensors::default(),
             ages: Vec::new(),
             resting: HashMap::new(),
             step: 0,
@@ -70,11 +92,8 @@ impl<A: Scalar> Engine<A> {
             last_rate: None,
             table: SliceTable::new(),
             ties: Ties::default(),
+            scratch: Vec::new(),
         }
-    }
-
-    pub(super) fn set_clip_norm(&mut self, norm: f64) {
-        self.clip_norm = Some(norm);
     }
 
     pub(super) fn step(&self) -> u64 {
@@ -89,6 +108,11 @@ impl<A: Scalar> Engine<A> {
     /// What the schedule has for the next step.
     pub(super) fn scheduled_rate(&self) -> f64 {
         self.rule.schedule().rate(self.step)
+    }
+
+    /// Refuses a rate of the next step that is none.
+    pub(super) fn check_rate(&self) -> Result<()> {
+        self.rates.check_rate(self.scheduled_rate()).map_err(|error| error.within(format!("step {}", self.step + 1)))
     }
 
     /// The learning rate of the last step, if there was one.
@@ -115,16 +139,12 @@ impl<A: Scalar> Engine<A> {
         json!({ "kind": self.rule.kind(), "config": self.rule.config(), "slots": self.rule.slots() })
     }
 
-    pub(super) fn clip_norm(&self) -> Option<f64> {
-        self.clip_norm
-    }
-
     pub(super) fn check(&self) -> Result<()> {
         self.rule.check()?;
-        if let Some(norm) = self.clip_norm
-            && !(norm.is_finite() && norm > 0.0)
-        {
-            return Err(Error::setting("clip_norm", "a finite number above 0", norm));
+        self.clipping.check()?;
+        self.groups.check()?;
+        if self.accumulation.every == 0 {
+            return Err(Error::setting("accumulate", "at least 1 batch", 0));
         }
         if self.rule.slots().len() > MOST_SLOTS {
             return Err(Error::setting(
@@ -141,26 +161,28 @@ impl<A: Scalar> Engine<A> {
     /// at step 1.
     pub(super) fn bind(&mut self, model: &dyn Layer<A>) -> Arc<Binding> {
         let mut known = self.take_known_of(model);
-        if known.is_empty() {
+        let is_new = known.is_empty();
+        if is_new {
             (self.step, self.rates, self.last_rate) = (0, RateControl::default(), None);
         }
         let binding = Binding::of(model);
-        let mut slots: Vec<Vec<A>> = self.rule.slots().iter().map(|_| vec![A::zero(); binding.len()]).collect();
+        let shapes = slots::shapes(model, &binding);
+        let mut slots = Slots::new(&*self.rule, &shapes);
         let mut ages = vec![0; binding.spans.len()];
-        for (age, span) in ages.iter_mut().zip(&binding.spans) {
+        for (at, (age, span)) in ages.iter_mut().zip(&binding.spans).enumerate() {
             let Some(history) = known.remove(&span.id) else { continue };
-            if history.slots.iter().all(|slot| slot.len() == span.range.len()) {
+            if slots.set(at, &history.slots) {
                 *age = history.age;
-                for (new, old) in slots.iter_mut().zip(&history.slots) {
-                    new[span.range.clone()].copy_from_slice(old);
-                }
             }
         }
         self.resting = known;
         self.chunks = Chunks::cut(binding.spans.iter().map(|span| span.range.len()), CHUNK);
-        self.squares = self.chunks.iter().map(|_| AtomicU64::new(0)).collect();
+        self.factors = Factors::new(binding.spans.len(), self.chunks.iter().len());
+        self.shares = self.groups.shares(model, &binding);
+        self.tensors = Tensors::of(&*self.rule, shapes, &slots);
         (self.slots, self.ages, self.bound) = (slots, ages, true);
         self.binding = Arc::new(binding);
+        self.accumulation.bind(&self.binding, !is_new);
         Arc::clone(&self.binding)
     }
 
@@ -169,167 +191,71 @@ impl<A: Scalar> Engine<A> {
         self.bound && self.binding.fits(model)
     }
 
-    /// One step: changes the weights of the model by the gradients of the shards.
+    /// Takes the gradients of a batch, and changes the weights by them: at once, or together with those of the batches
+    /// before if it is the last of them.
     ///
     /// # Errors
-    /// [`Error::NonFinite`] for a gradient norm that is none; nothing has changed then.
-    pub(super) fn update(
+    /// [`Error::NonFinite`] for a gradient norm that is none; no weight has changed then.
+    pub(super) fn take(
         &mut self,
         model: &mut dyn Layer<A>,
         shards: &[Gradients<A>],
+        last: bool,
+        workers: &mut Workers,
+        threads: usize,
+    ) -> Result<()> {
+        if self.accumulation.every == 1 {
+            return self.update(model, shards, 1.0, workers, threads);
+        }
+        let Some((sum, batches)) = self.accumulation.add(shards, last) else { return Ok(()) };
+        let updated = self.update(model, std::slice::from_ref(&sum), 1.0 / batches as f64, workers, threads);
+        self.accumulation.give_back(sum);
+        updated
+    }
+
+    /// One step: changes the weights of the model by `share` times the gradients of the shards.
+    fn update(
+        &mut self,
+        model: &mut dyn Layer<A>,
+        shards: &[Gradients<A>],
+        share: f64,
         workers: &mut Workers,
         threads: usize,
     ) -> Result<()> {
         let threads = if self.binding.len() < FORK_FROM { 1 } else { threads };
-        let factor = self.clip_factor(shards, workers, threads)?;
+        if self.clipping.needs_norms() {
+            self.factors.measure(shards, &self.chunks, workers, threads);
+        }
+        self.factors.find(self.clipping, share, &self.chunks, self.step + 1)?;
         for (at, age) in self.ages.iter_mut().enumerate() {
             *age += u64::from(shards.iter().any(|shard| shard.is_touched(at)));
         }
         let rate = self.rate();
-        let sweep = Sweep { rule: &*self.rule, rate, ages: &self.ages, factor, shards };
+        let sweep = Sweep {
+            rule: &*self.rule,
+            rate,
+            ages: &self.ages,
+            shares: &self.shares,
+            factors: &self.factors.of,
+            clip_value: self.clipping.value,
+            shards,
+        };
         self.ties.release(model, &self.binding);
         let mut slices = self.table.borrow(self.binding.spans.len());
         collect(model, &self.binding, &mut slices);
-        for slot in &mut self.slots {
+        for slot in &mut self.slots.values {
             slices.push_slot(slot);
         }
-        slices.sweep(workers, threads, &self.chunks, &|chunk, w, slots| sweep.chunk(chunk, w, slots));
+        match self.rule.takes_tensors() {
+            true => self.tensors.sweep(slices, &sweep, workers, threads),
+            false => slices.sweep(workers, threads, &self.chunks, &|chunk, w, slots| sweep.chunk(chunk, w, slots)),
+        }
+        if self.binding.has_constraints() {
+            constrain(model, &self.binding, &mut self.scratch);
+        }
         self.ties.restore(model, &self.binding);
         self.step += 1;
         self.last_rate = Some(rate);
         Ok(())
-    }
-
-    /// What the gradients are multiplied with so that their norm over all weights is at most `clip_norm`.
-    fn clip_factor(&self, shards: &[Gradients<A>], workers: &mut Workers, threads: usize) -> Result<f64> {
-        let Some(most) = self.clip_norm else { return Ok(1.0) };
-        workers.run(threads, &|thread| {
-            for (chunk, place) in self.chunks.iter().zip(&self.squares).skip(thread).step_by(threads) {
-                let mut buffer = [A::zero(); CHUNK];
-                let gradient = total(shards, chunk, &mut buffer);
-                let square = gradient.map_or(0.0, |gradient| reduce::sum_of_squares(gradient).as_f64());
-                place.store(square.to_bits(), Ordering::Relaxed);
-            }
-        });
-        // In the order of the chunks, whoever has done them.
-        let sum: f64 = self.squares.iter().map(|square| f64::from_bits(square.load(Ordering::Relaxed))).sum();
-        let norm = sum.sqrt();
-        if !norm.is_finite() {
-            return Err(Error::NonFinite { what: "gradient norm".into(), step: self.step + 1, value: norm });
-        }
-        Ok((most / (norm + CLIP_EPSILON)).min(1.0))
-    }
-}
-
-/// What every chunk of one step has in common.
-struct Sweep<'s, A: Scalar> {
-    rule: &'s dyn Optimizer<A>,
-    rate: f64,
-    ages: &'s [u64],
-    factor: f64,
-    shards: &'s [Gradients<A>],
-}
-
-impl<A: Scalar> Sweep<'_, A> {
-    fn chunk(&self, chunk: &Chunk, w: &mut [A], slots: &mut [&mut [A]]) {
-        let decay = self.rule.decay();
-        if decay == Decay::None && self.rule.ignores_zero_gradients() && self.is_zero(chunk) {
-            return;
-        }
-        let mut buffer = [A::zero(); CHUNK];
-        let Some(gradient) = total(self.shards, chunk, &mut buffer) else { return };
-        let coupled = if let Decay::Coupled(factor) = decay { factor } else { 0.0 };
-        let step = Step { number: self.ages[chunk.span], rate: self.rate };
-        if let Decay::Decoupled(factor) = decay {
-            elementwise::scale(w, A::of(1.0 - step.rate * factor));
-        }
-        if self.factor == 1.0 && coupled == 0.0 {
-            return self.rule.update(step, w, gradient, slots);
-        }
-        let mut prepared = [A::zero(); CHUNK];
-        let prepared = &mut prepared[..gradient.len()];
-        prepared.copy_from_slice(gradient);
-        update::prepare_gradient(prepared, w, A::of(self.factor), A::of(coupled));
-        self.rule.update(step, w, prepared, slots);
-    }
-
-    fn is_zero(&self, chunk: &Chunk) -> bool {
-        !self.shards.iter().any(|shard| shard.touches(chunk.span, &chunk.part))
-    }
-}
-
-/// The sum of the shards' gradients for a chunk; `None` where no shard wrote any for this weight.
-fn total<'b, A: Scalar>(shards: &'b [Gradients<A>], chunk: &Chunk, buffer: &'b mut [A; CHUNK]) -> Option<&'b [A]> {
-    // One shard that wrote all of it: read it where it stands.
-    if let [only] = shards
-        && let Some(gradient) = only.slice(chunk.span, chunk.part.clone())
-    {
-        return Some(gradient);
-    }
-    if !shards.iter().any(|shard| shard.is_touched(chunk.span)) {
-        return None;
-    }
-    let buffer = &mut buffer[..chunk.part.len()];
-    buffer.fill(A::zero());
-    for shard in shards {
-        shard.add_to(chunk.span, chunk.part.clone(), buffer);
-    }
-    Some(buffer)
-}
-
-/// The model's weights, each in the place of its span.
-fn collect<'a, A: Scalar>(model: &'a mut dyn Layer<A>, binding: &Binding, slices: &mut Slices<'a, A>) {
-    let mut each = |_: &str, param: &'a mut Param<A>| {
-        let position = binding.position(param.id()).filter(|_| param.is_trainable());
-        if let (Some(at), Some(weights)) = (position, param.values_mut()) {
-            slices.set_span(at, weights);
-        }
-    };
-    model.visit_mut(&mut Visitor::unnamed(&mut each));
-}
-
-/// Parameters of one identity share one array. While it is written to, only the first of them that is not frozen holds
-/// it: to the others a copy would be made.
-#[derive(Default)]
-struct Ties<A: Scalar> {
-    first: Vec<Option<Tensor<A>>>,
-    seen: Vec<bool>,
-}
-
-impl<A: Scalar> Ties<A> {
-    fn release(&mut self, model: &mut dyn Layer<A>, binding: &Binding) {
-        if !binding.has_ties() {
-            return;
-        }
-        self.seen.clear();
-        self.seen.resize(binding.spans.len(), false);
-        let mut each = |_: &str, param: &mut Param<A>| {
-            let Some(at) = binding.position(param.id()) else { return };
-            if !param.is_trainable() || std::mem::replace(&mut self.seen[at], true) {
-                param.replace(None);
-            }
-        };
-        model.visit_mut(&mut Visitor::unnamed(&mut each));
-    }
-
-    fn restore(&mut self, model: &mut dyn Layer<A>, binding: &Binding) {
-        if !binding.has_ties() {
-            return;
-        }
-        self.first.clear();
-        self.first.resize(binding.spans.len(), None);
-        let mut find = |_: &str, param: &mut Param<A>| {
-            if let (Some(at), Ok(value)) = (binding.position(param.id()), param.get()) {
-                self.first[at] = Some(value.clone());
-            }
-        };
-        model.visit_mut(&mut Visitor::unnamed(&mut find));
-        let mut share = |_: &str, param: &mut Param<A>| {
-            if let Some(at) = binding.position(param.id()) {
-                param.replace(self.first[at].clone());
-            }
-        };
-        model.visit_mut(&mut Visitor::unnamed(&mut share));
-        self.first.clear();
     }
 }

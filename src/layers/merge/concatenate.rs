@@ -1,6 +1,7 @@
 use ndarray::Dimension;
 use serde_json::{Value, json};
 
+use super::super::resolve_axis;
 use super::check_inputs;
 use crate::context::Context;
 use crate::error::{Error, Result};
@@ -14,7 +15,8 @@ use crate::tensor::{Tensor, values, values_mut};
 /// The axis counts the batch as axis 0, as in Keras, or from the end if negative; the default is the last. Joining
 /// batches (axis 0) is an error.
 ///
-/// Every dx_i is its part of dy.
+/// Every dx_i is its part of dy. Masks of the steps are joined with them along the time (axis 1); along another axis a
+/// step counts if it does in any input.
 ///
 /// ```
 /// use layerwise::prelude::*;
@@ -36,12 +38,7 @@ impl Concatenate {
 
     /// The axis in tensors of `rank` axes, the batch among them.
     fn resolve(self, rank: usize) -> Result<usize> {
-        let axis = if self.axis < 0 { self.axis + rank as isize } else { self.axis };
-        if axis <= 0 || axis >= rank as isize {
-            let requirement = format!("an axis of {rank} other than 0, the batch");
-            return Err(Error::setting("axis of Concatenate", requirement, self.axis));
-        }
-        Ok(axis as usize)
+        resolve_axis("Concatenate", self.axis, rank)
     }
 
     pub(super) fn from_config<A: Scalar>(settings: &Settings<'_, A>) -> Result<Self> {
@@ -134,6 +131,32 @@ impl<A: Scalar> Merge<A> for Concatenate {
             start += part;
         }
         Ok(())
+    }
+
+    fn join_masks(
+        &self,
+        xs: &[Tensor<A>],
+        masks: &[Option<Tensor<A>>],
+        ctx: &mut Context<A>,
+    ) -> Result<Option<Tensor<A>>> {
+        let (first, _) = check_inputs("Concatenate", xs)?;
+        if self.resolve(first.ndim())? != 1 {
+            return ctx.join_masks(masks);
+        }
+        let (batch, steps) = (first.shape()[0], xs.iter().map(|x| x.shape()[1]).sum());
+        let mut joined = ctx.tensor(&[batch, steps]);
+        // An input without a mask has no step to skip.
+        values_mut(&mut joined).fill(A::one());
+        let mut start = 0;
+        for (x, mask) in xs.iter().zip(masks) {
+            let part = x.shape()[1];
+            if let Some(mask) = mask {
+                let rows = values_mut(&mut joined).chunks_exact_mut(steps).zip(values(mask)?.chunks_exact(part));
+                rows.for_each(|(joined, mask)| joined[start..start + part].copy_from_slice(mask));
+            }
+            start += part;
+        }
+        Ok(Some(joined))
     }
 }
 
