@@ -4,7 +4,8 @@
 //! cargo run --release --example digits
 //! ```
 //!
-//! Writes `target/digits.svg`: the digits of the test set that it got wrong, with what it took them for.
+//! With `--features plot` it writes a report of the run, `target/digits.html`, and `target/digits.svg`: what it got
+//! wrong of the test set, the surest mistakes first.
 
 #[path = "common/pictures.rs"]
 mod pictures;
@@ -17,7 +18,6 @@ use layerwise::schedules::Cosine;
 
 const EPOCHS: usize = 60;
 const BATCH: usize = 64;
-const PICTURE: &str = "target/digits.svg";
 
 fn main() -> Result<()> {
     let digits = datasets::digits_images();
@@ -43,14 +43,16 @@ fn main() -> Result<()> {
         .seed(1)
         .progress(Progress::Silent);
     let history = trainer.fit(&mut model, (&train.images, &train.labels))?;
-    println!("{}\n", model.summary(&[8, 8, 1])?);
+    let summary = model.summary(&[8, 8, 1])?;
+    println!("{summary}\n");
     for epoch in history.epochs().iter().skip(9).step_by(10) {
         println!("epoch {:>2}  {epoch}", epoch.number);
     }
 
     let probabilities = trainer.predict_proba(&model, &test.images)?;
-    let wrong = pictures::mistakes(&test, &probabilities, PICTURE)?;
-    println!("\n{wrong} of {} digits wrong; see {PICTURE}", test.len());
+    let run = pictures::Run { set: &test, probabilities: &probabilities, history: &history, summary: &summary };
+    let wrong = run.show("digits")?;
+    println!("\n{wrong} of {} digits wrong", test.len());
     println!("Test accuracy: {:.4}", 1.0 - wrong as f64 / test.len() as f64);
     Ok(())
 }

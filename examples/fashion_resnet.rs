@@ -5,7 +5,8 @@
 //! cargo run --release --example fashion_resnet [-- EPOCHS]
 //! ```
 //!
-//! Writes `target/fashion_resnet.svg`: what it got wrong of the test set, the surest mistakes first.
+//! With `--features plot` it writes a report of the run, `target/fashion_resnet.html`, and `target/fashion_resnet.svg`: what it got
+//! wrong of the test set, the surest mistakes first.
 
 #[path = "common/pictures.rs"]
 mod pictures;
@@ -20,7 +21,6 @@ use layerwise::schedules::Cosine;
 
 const BATCH: usize = 128;
 const FILTERS: usize = 24;
-const PICTURE: &str = "target/fashion_resnet.svg";
 
 /// A 3 by 3 convolution and batch normalisation, with PyTorch's settings.
 fn convolution(model: Sequential, filters: usize, stride: usize) -> Sequential {
@@ -58,7 +58,8 @@ fn main() -> Result<()> {
     let data = datasets::fashion_mnist()?;
     let mut model = network();
     model.initialize(&[28, 28, 1], 1)?;
-    println!("{}\n", model.summary(&[28, 28, 1])?);
+    let summary = model.summary(&[28, 28, 1])?;
+    println!("{summary}\n");
 
     let steps = (epochs * data.train.len().div_ceil(BATCH)) as u64;
     let rate = Cosine::new(0.1, steps).warmup(steps / 20);
@@ -76,11 +77,9 @@ fn main() -> Result<()> {
     let seconds = begun.elapsed().as_secs_f64();
 
     let probabilities = trainer.predict_proba(&model, &data.test.images)?;
-    let mut matrix = ConfusionMatrix::new().class_names(data.test.classes.clone());
-    matrix.update(&probabilities, &layerwise::to_tensor(&data.test.labels)?, None)?;
-    println!("\n{}", matrix.report());
-    let wrong = pictures::mistakes(&data.test, &probabilities, PICTURE)?;
-    println!("{wrong} of {} images wrong; the surest mistakes are in {PICTURE}", data.test.len());
+    let run = pictures::Run { set: &data.test, probabilities: &probabilities, history: &history, summary: &summary };
+    let wrong = run.show("fashion_resnet")?;
+    println!("\n{wrong} of {} images wrong", data.test.len());
     let accuracy = history.last().and_then(|epoch| epoch.get("val_accuracy")).unwrap_or(0.0);
     println!("Test accuracy: {accuracy:.4} after {epochs} epochs in {seconds:.0} s");
     Ok(())

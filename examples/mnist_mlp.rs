@@ -5,7 +5,8 @@
 //! cargo run --release --example mnist_mlp [-- EPOCHS]
 //! ```
 //!
-//! Writes `target/mnist_mlp.svg`: the digits of the test set that it got wrong, the surest mistakes first.
+//! With `--features plot` it writes a report of the run, `target/mnist_mlp.html`, and `target/mnist_mlp.svg`: what it got
+//! wrong of the test set, the surest mistakes first.
 
 #[path = "common/pictures.rs"]
 mod pictures;
@@ -17,7 +18,6 @@ use layerwise::prelude::*;
 use layerwise::schedules::Cosine;
 
 const BATCH: usize = 128;
-const PICTURE: &str = "target/mnist_mlp.svg";
 
 fn main() -> Result<()> {
     let epochs = std::env::args().nth(1).and_then(|epochs| epochs.parse().ok()).unwrap_or(20);
@@ -30,7 +30,8 @@ fn main() -> Result<()> {
         .add(Dropout::new(0.2))
         .add(Dense::new(10));
     model.initialize(&[28, 28, 1], 1)?;
-    println!("{}\n", model.summary(&[28, 28, 1])?);
+    let summary = model.summary(&[28, 28, 1])?;
+    println!("{summary}\n");
 
     let steps = (epochs * data.train.len().div_ceil(BATCH)) as u64;
     let mut trainer = Trainer::new(SoftmaxCrossEntropy::new(), Adam::new(Cosine::new(1e-3, steps)))
@@ -44,8 +45,9 @@ fn main() -> Result<()> {
     let seconds = begun.elapsed().as_secs_f64();
 
     let probabilities = trainer.predict_proba(&model, &data.test.images)?;
-    let wrong = pictures::mistakes(&data.test, &probabilities, PICTURE)?;
-    println!("\n{wrong} of {} digits wrong; see {PICTURE}", data.test.len());
+    let run = pictures::Run { set: &data.test, probabilities: &probabilities, history: &history, summary: &summary };
+    let wrong = run.show("mnist_mlp")?;
+    println!("\n{wrong} of {} digits wrong", data.test.len());
     let accuracy = history.last().and_then(|epoch| epoch.get("val_accuracy")).unwrap_or(0.0);
     println!("Test accuracy: {accuracy:.4} after {epochs} epochs in {seconds:.0} s");
     Ok(())

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::context::Context;
+use crate::cost::{Cost, product};
 use crate::error::{Error, Result};
 use crate::initializers::Init;
 use crate::io::TorchNames;
@@ -155,8 +156,24 @@ pub trait Layer<A: Scalar = f32>: Send + Sync {
         let mut params = Vec::new();
         let mut each = |_: &str, param: &Param<A>| params.push((param.id(), param.len(), param.is_trainable()));
         self.visit(&mut Visitor::unnamed(&mut each));
-        summary.add(self.kind(), &self.output_shapes(inputs)?, &params);
+        let outputs = self.output_shapes(inputs)?;
+        let cost = match (inputs, &outputs[..]) {
+            ([input], [output]) => self.cost(input, output)?,
+            _ => outputs.iter().fold(Cost::default(), |sum, output| sum.plus(Cost::elementwise(output))),
+        };
+        summary.add(self.kind(), &outputs, &params, cost);
         Ok(())
+    }
+
+    /// What one sample costs, from its shape and that of its output: operations and memory, as [`Cost`] counts them.
+    /// Without this it is taken for one operation for each number of the output and nothing saved, an estimate that
+    /// fits layers which work element by element.
+    ///
+    /// # Errors
+    /// As for [`output_shape`](Self::output_shape).
+    fn cost(&self, input: &[usize], output: &[usize]) -> Result<Cost> {
+        let _ = input;
+        Ok(Cost::elementwise(output))
     }
 
     /// The shapes of one sample of each input that it was built for, where it keeps them: containers do, so that a file
@@ -274,6 +291,16 @@ pub trait Merge<A: Scalar = f32>: Send + Sync {
         dxs: &mut [Option<Tensor<A>>],
         ctx: &mut Context<A>,
     ) -> Result<()>;
+
+    /// What one sample costs, as [`Layer::cost`] does. Without this it is taken for one operation for each number of
+    /// each input after the first.
+    ///
+    /// # Errors
+    /// As for [`output_shape`](Self::output_shape).
+    fn cost(&self, inputs: &[Vec<usize>], output: &[usize]) -> Result<Cost> {
+        let operations = inputs.len().saturating_sub(1) as u64;
+        Ok(Cost::of(operations.saturating_mul(product(output))))
+    }
 
     /// The mask of the steps of y ([`Context::mask`]) from those of the inputs, of which one at least has one. Default:
     /// none, so that all steps count.

@@ -26,6 +26,7 @@
 
 mod constraints;
 mod context;
+mod cost;
 pub mod data;
 mod error;
 mod gradcheck;
@@ -41,6 +42,8 @@ mod model;
 pub mod models;
 pub mod optimizers;
 mod param;
+#[cfg(feature = "plot")]
+pub mod plot;
 mod pool;
 mod regularizers;
 mod scalar;
@@ -52,6 +55,7 @@ pub mod train;
 
 pub use constraints::{Constraint, NormConstraint};
 pub use context::{AllReduce, Context, Frame, Mode};
+pub use cost::{Cost, OutputMemory};
 pub use error::{Error, Result};
 pub use gradcheck::{GradCheck, GradReport, gradcheck, gradcheck_loss, gradcheck_merge};
 pub use gradients::{Grad, RowGrad};
@@ -66,7 +70,7 @@ pub use param::{Param, ParamId, Visitor};
 pub use regularizers::Regularizer;
 pub use scalar::{Element, Scalar};
 pub use schedules::Schedule;
-pub use summary::{Summary, SummaryRow};
+pub use summary::{Summary, SummaryRow, SummaryValue};
 pub use tensor::{Tensor, to_tensor, values};
 pub use train::Trainer;
 

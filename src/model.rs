@@ -108,7 +108,8 @@ pub trait Model<A: Scalar = f32>: Layer<A> {
         }
     }
 
-    /// The table of layers for samples of the shape `input`.
+    /// The table of layers for samples of the shape `input`: output shapes, parameters, and what a sample costs in
+    /// memory and operations.
     ///
     /// # Errors
     /// Where a layer cannot work on the shape that it gets.
@@ -121,7 +122,7 @@ pub trait Model<A: Scalar = f32>: Layer<A> {
     /// # Errors
     /// As there.
     fn summary_all(&self, inputs: &[Vec<usize>]) -> Result<Summary> {
-        let mut summary = Summary::default();
+        let mut summary = Summary::of::<A>(inputs);
         self.summarize(inputs, &mut summary)?;
         Ok(summary)
     }

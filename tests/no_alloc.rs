@@ -269,6 +269,7 @@ fn nothing_is_allocated_in_a_steady_state() -> Result<()> {
     for piece in &mut pieces {
         check(piece, 1, 1)?;
     }
+    streams(&mut pieces)?;
     two_models_in_turn(&mut pieces)?;
     predictions_on_two_threads()?;
     metrics_of_batches()?;
@@ -337,6 +338,18 @@ impl Schedule for Any {
     fn rate(&self, step: u64) -> f64 {
         self.0.rate(step)
     }
+}
+
+/// Samples that come in a stream, each call three steps.
+fn streams(pieces: &mut [Piece]) -> Result<()> {
+    for piece in pieces {
+        let mut trainer = (piece.trainer)().batch_size(5).shards(2).threads(1);
+        let (model, data) = (&mut *piece.model, &piece.data);
+        let mut calls = |count| (0..count).try_for_each(|_| trainer.partial_fit(&mut *model, data).map(drop));
+        calls(4)?;
+        assert_eq!(allocations(|| calls(5))?, 0, "{}: a stream allocates", piece.name);
+    }
+    Ok(())
 }
 
 /// Two trainers and two models, a step of each in turn.

@@ -23,6 +23,14 @@ impl Callback for Counts {
     }
 }
 
+/// Batches that come one by one.
+fn stream(trainer: &mut Trainer, model: &mut Sequential, batch: &Dataset) -> Result<()> {
+    let mut calls = |count| (0..count).try_for_each(|_| trainer.partial_fit(model, batch).map(drop));
+    calls(4)?;
+    assert_eq!(counting::allocations(|| calls(10))?, 0, "a stream allocates");
+    Ok(())
+}
+
 #[test]
 fn nothing_is_allocated_between_two_steps() -> Result<()> {
     // The last batch of an epoch is a smaller one.
@@ -51,6 +59,7 @@ fn nothing_is_allocated_between_two_steps() -> Result<()> {
             .shards(shards)
             .threads(threads);
         trainer.fit(&mut model, (&images, &labels))?;
+        stream(&mut trainer, &mut model, &Dataset::new(&images, &labels)?.rows(&(0..size).collect::<Vec<_>>())?)?;
         let counts = counts.lock().unwrap();
         // An epoch has some of its own: a thread, two channels, its numbers. What comes after its first two steps
         // has none.

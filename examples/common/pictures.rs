@@ -1,82 +1,66 @@
-//! Pictures that the examples write, as SVG files that any browser shows.
-
-use std::fmt::Display;
-use std::path::Path;
+//! The pictures of the examples, drawn where the feature `plot` is on.
 
 use layerwise::data::Images;
+#[cfg(feature = "plot")]
+use layerwise::plot::{ImageGrid, Picture, Report};
 use layerwise::prelude::*;
+use layerwise::{Summary, to_tensor};
 use ndarray::Axis;
-use plotters::prelude::*;
 
-/// The mistakes that a picture shows at most.
-const MOST: usize = 60;
-/// Pictures in a row.
-const COLUMNS: usize = 10;
-/// The side of an image and the height of its caption, in pixels.
-const SIDE: i32 = 84;
-const CAPTION: i32 = 34;
-const GAP: i32 = 12;
+/// What came of a run on images.
+pub struct Run<'r> {
+    /// The test set.
+    pub set: &'r Images,
+    /// Of each class, for each image of it.
+    pub probabilities: &'r Tensor,
+    pub history: &'r History,
+    pub summary: &'r Summary,
+}
 
-/// Writes the images that a classifier got wrong, the surest mistakes first, each with what it is and what it was taken
-/// for; gives the number of all mistakes.
-pub fn mistakes(set: &Images, probabilities: &Tensor, path: &str) -> Result<usize> {
-    let mut wrong = Vec::new();
-    for (number, (row, &class)) in probabilities.axis_iter(Axis(0)).zip(&set.labels).enumerate() {
-        let best = row.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map_or(0, |(class, _)| class);
-        if best != class {
-            wrong.push((number, best, row[best]));
-        }
-    }
-    wrong.sort_by(|a, b| b.2.total_cmp(&a.2));
-    let shown = &wrong[..wrong.len().min(MOST)];
-    let title = format!("{} of {} images wrong: what it is, and what it was taken for", wrong.len(), set.len());
-    let rows = shown.len().div_ceil(COLUMNS).max(1) as i32;
-    let size = (COLUMNS as i32 * (SIDE + GAP) + GAP, rows * (SIDE + CAPTION + GAP) + 2 * GAP + 24);
-    let area = SVGBackend::new(path_of(path)?, (size.0 as u32, size.1 as u32)).into_drawing_area();
-    area.fill(&WHITE).map_err(drawing)?;
-    let text = |size: i32| ("sans-serif", size).into_font().color(&BLACK);
-    area.draw(&Text::new(title, (GAP, GAP), text(18))).map_err(drawing)?;
-    for (place, &(number, taken, probability)) in shown.iter().enumerate() {
-        let corner = (
-            GAP + (place % COLUMNS) as i32 * (SIDE + GAP),
-            2 * GAP + 24 + (place / COLUMNS) as i32 * (SIDE + CAPTION + GAP),
-        );
-        let image = set.images.index_axis(Axis(0), number);
-        let (height, width, _) = image.dim();
-        let edge = |at: usize, of: usize| (at as i32 * SIDE) / of as i32;
-        for row in 0..height {
-            for column in 0..width {
-                let ink = (255.0 * (1.0 - image[[row, column, 0]])).clamp(0.0, 255.0) as u8;
-                let from = (corner.0 + edge(column, width), corner.1 + edge(row, height));
-                let to = (corner.0 + edge(column + 1, width), corner.1 + edge(row + 1, height));
-                if ink < 250 {
-                    let fill = RGBColor(ink, ink, ink).filled();
-                    area.draw(&Rectangle::new([from, to], fill)).map_err(drawing)?;
-                }
+/// An image, the class that it was taken for, and how sure that was.
+type Mistake = (usize, usize, f32);
+
+impl Run<'_> {
+    /// Writes `target/NAME.svg`, the images that the classifier got wrong, the surest mistakes first, and a report,
+    /// `target/NAME.html`; gives the number of all mistakes.
+    pub fn show(&self, name: &str) -> Result<usize> {
+        let mut wrong = Vec::new();
+        for (number, (row, &class)) in self.probabilities.axis_iter(Axis(0)).zip(&self.set.labels).enumerate() {
+            let best = row.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map_or(0, |(class, _)| class);
+            if best != class {
+                wrong.push((number, best, row[best]));
             }
         }
-        let frame = Rectangle::new([corner, (corner.0 + SIDE, corner.1 + SIDE)], RGBColor(190, 190, 190));
-        area.draw(&frame).map_err(drawing)?;
-        let below = corner.1 + SIDE + 3;
-        let is = set.classes[set.labels[number]].as_str();
-        area.draw(&Text::new(is.to_owned(), (corner.0, below), text(13))).map_err(drawing)?;
-        let taken = format!("{} {:.0} %", set.classes[taken], 100.0 * probability);
-        let red = ("sans-serif", 13).into_font().color(&RGBColor(200, 30, 30));
-        area.draw(&Text::new(taken, (corner.0, below + 15), red)).map_err(drawing)?;
+        wrong.sort_by(|a, b| b.2.total_cmp(&a.2));
+        let mut matrix = ConfusionMatrix::new().class_names(&self.set.classes);
+        matrix.update(self.probabilities, &to_tensor(&self.set.labels)?, None)?;
+        self.draw(&wrong, &matrix, name)?;
+        Ok(wrong.len())
     }
-    area.present().map_err(drawing)?;
-    Ok(wrong.len())
-}
 
-/// The path, once the folder that it is in is there.
-fn path_of(path: &str) -> Result<&Path> {
-    let path = Path::new(path);
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder).map_err(|error| Error::custom(format!("{}: {error}", folder.display())))?;
+    #[cfg(feature = "plot")]
+    fn draw(&self, wrong: &[Mistake], matrix: &ConfusionMatrix, name: &str) -> Result<()> {
+        let folder = "target";
+        std::fs::create_dir_all(folder).map_err(|error| Error::custom(format!("{folder}: {error}")))?;
+        let mut report = Report::new(name).history(self.history)?.confusion_matrix(matrix)?.summary(self.summary);
+        if !wrong.is_empty() {
+            let rows: Vec<_> = wrong.iter().map(|&(number, ..)| number).collect();
+            let taken = |&(_, class, sure): &Mistake| format!("{} {:.0} %", self.set.classes[class], 100.0 * sure);
+            let title = format!("{} of {} wrong: what it is, and what it was taken for", wrong.len(), self.set.len());
+            let grid = ImageGrid::labelled(&self.set.rows(&rows)?).notes(wrong.iter().map(taken)).title(title);
+            grid.save(format!("{folder}/{name}.svg"))?;
+            report = report.picture("Mistakes", &grid)?;
+        }
+        report.save(format!("{folder}/{name}.html"))?;
+        println!("\nSee {folder}/{name}.html and, of the mistakes, {folder}/{name}.svg");
+        Ok(())
     }
-    Ok(path)
-}
 
-fn drawing(error: impl Display) -> Error {
-    Error::custom(format!("the picture cannot be drawn: {error}"))
+    #[cfg(not(feature = "plot"))]
+    fn draw(&self, _: &[Mistake], matrix: &ConfusionMatrix, name: &str) -> Result<()> {
+        println!("\n{}\nAccuracy {:.4}", matrix.report(), matrix.result());
+        let (warnings, parameters) = (self.history.warnings().len(), self.summary.trainable());
+        println!("{parameters} weights, {warnings} warnings; with `--features plot`: target/{name}.html");
+        Ok(())
+    }
 }

@@ -1,5 +1,7 @@
 //! What forward keeps for backward, last in first out, and the values that flow between a container's children.
 
+use std::collections::HashSet;
+
 use super::Context;
 use crate::error::{Error, Result};
 use crate::kernels::elementwise;
@@ -46,6 +48,21 @@ impl<A: Scalar> Context<A> {
     /// How much is kept now. A child's own values lie above the mark that was taken before its forward.
     pub fn mark(&self) -> usize {
         self.stack.len()
+    }
+
+    /// How many numbers are kept now in memory other than that of the tensors `besides`: what
+    /// [`Summary::kept`](crate::Summary::kept) reckons for a sample, in bytes there.
+    pub fn kept(&self, besides: &[&Tensor<A>]) -> usize {
+        let mut tensors = Vec::new();
+        for saved in &self.stack {
+            match saved {
+                Saved::Tensor(tensor) => tensors.push(tensor),
+                Saved::Frame(frame) => tensors.extend(frame.values.iter().flatten()),
+            }
+        }
+        let mut seen: HashSet<_> = besides.iter().map(|tensor| tensor.as_ptr()).collect();
+        let fresh = tensors.into_iter().filter(|tensor| !tensor.is_empty() && seen.insert(tensor.as_ptr()));
+        fresh.map(|tensor| tensor.len()).sum()
     }
 
     /// Drops all that was kept since `mark`.

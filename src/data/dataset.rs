@@ -75,13 +75,18 @@ impl<A: Scalar> Dataset<A> {
     ///
     /// # Errors
     /// [`Error::Length`] for another number of weights, [`Error::Value`] for one that is below 0 or not finite.
-    pub fn weights<E, S, D>(mut self, weights: &ArrayBase<S, D>) -> Result<Self>
+    pub fn weights<E, S, D>(self, weights: &ArrayBase<S, D>) -> Result<Self>
     where
         E: Element<A>,
         S: Data<Elem = E>,
         D: Dimension,
     {
         let weights = named("sample weight", to_tensor(weights))?;
+        self.weighted(weights)
+    }
+
+    /// The same with a tensor.
+    pub(crate) fn weighted(mut self, weights: Tensor<A>) -> Result<Self> {
         let got = weights.shape().first().copied().unwrap_or(0);
         if got != self.len() {
             return Err(Error::length("sample weights against samples", self.len(), got));

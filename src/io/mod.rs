@@ -45,11 +45,16 @@ mod tensors;
 mod torch;
 mod torch_modules;
 pub(crate) mod weights;
+mod wiring;
 mod zip;
 
 pub(crate) use description::CLOSURES;
 pub use description::describe_layer;
 pub use events::EventWriter;
+#[cfg(feature = "plot")]
+pub(crate) use events::{Spread, encode_png};
+#[cfg(feature = "plot")]
+pub(crate) use file::write_atomically;
 pub(crate) use json::real;
 pub use load_weights::{LoadReport, LoadWeights};
 pub(crate) use model::model_tensors;
@@ -62,6 +67,8 @@ pub use tensor_file::TensorFile;
 pub use tensors::Tensors;
 pub use torch::{TorchLayout, TorchNames};
 pub use weights::{load_weights, save_weights};
+#[cfg(feature = "plot")]
+pub(crate) use wiring::{Operation, operations};
 
 /// The version of the layout of files. A file with a higher one is refused.
 pub(crate) const FORMAT: u64 = 1;

@@ -59,6 +59,16 @@ impl Line {
         }
     }
 
+    /// How many elements the windows have in all, those in the padding among them.
+    fn read(self) -> u64 {
+        let (input, output) = (self.input as u64, self.output as u64);
+        match self.spacing {
+            Spacing::Sliding { size, .. } => output.saturating_mul(size as u64),
+            // Windows share an element with the next one, except where they end between two.
+            Spacing::Even => input.saturating_add(output) - common_divisor(input, output),
+        }
+    }
+
     /// Whether an element may lie in two windows.
     fn overlaps(self) -> bool {
         match self.spacing {
@@ -91,6 +101,18 @@ pub(crate) struct Grid {
     pub(crate) width: Line,
     /// The numbers of a pixel, at least one.
     pub(crate) channels: usize,
+}
+
+impl Grid {
+    /// How many numbers the windows have in all, those in the padding among them.
+    pub(crate) fn read(self) -> u64 {
+        self.height.read().saturating_mul(self.width.read()).saturating_mul(self.channels as u64)
+    }
+}
+
+/// The largest number that divides both.
+fn common_divisor(a: u64, b: u64) -> u64 {
+    if b == 0 { a } else { common_divisor(b, a % b) }
 }
 
 /// A window over an image.

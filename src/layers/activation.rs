@@ -3,6 +3,7 @@ mod settings;
 use serde_json::Value;
 
 use crate::context::Context;
+use crate::cost::{Cost, product};
 use crate::error::Result;
 use crate::kernels::activation::{self as function, Function};
 use crate::kernels::reduce;
@@ -202,6 +203,25 @@ impl Activation {
         Ok(dz)
     }
 
+    /// What a layer costs that has this activation fused: multiplications with addition, a bias for each of the
+    /// `values`, the activation.
+    pub(crate) fn fused_cost(self, multiplications: u64, values: u64, bias: bool) -> Cost {
+        let sums = multiplications.saturating_mul(2);
+        let biases = if bias { values } else { 0 };
+        let cost = Cost::of(sums.saturating_add(biases).saturating_add(self.operations(values)));
+        if self.kept() == Kept::Input { cost.saving(values) } else { cost }
+    }
+
+    /// The operations for so many values. In softmax a value takes part in a maximum and a sum, is moved, goes through
+    /// a function, and is divided or moved again.
+    fn operations(self, values: u64) -> u64 {
+        match self {
+            Activation::Linear => 0,
+            Activation::Softmax | Activation::LogSoftmax => values.saturating_mul(5),
+            _ => values,
+        }
+    }
+
     /// What the backward pass of a layer that reads its input and has this activation fused reads.
     pub(crate) fn fused_needs(self) -> Needs {
         Needs { input: true, output: self.kept() == Kept::Output }
@@ -225,6 +245,10 @@ impl<A: Scalar> Layer<A> for Activation {
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>> {
         self.check()?;
         Ok(input.to_vec())
+    }
+
+    fn cost(&self, _: &[usize], output: &[usize]) -> Result<Cost> {
+        Ok(if *self == Activation::Linear { Cost::view() } else { Cost::of(self.operations(product(output))) })
     }
 
     fn forward(&self, x: &Tensor<A>, ctx: &mut Context<A>) -> Result<Tensor<A>> {

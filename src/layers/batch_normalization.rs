@@ -3,6 +3,7 @@ use serde_json::{Value, json};
 use super::rules::weight_rules;
 use super::{check_batch, check_features, features};
 use crate::context::{Context, Mode};
+use crate::cost::{Cost, product};
 use crate::error::{Error, Result};
 use crate::initializers::{Init, Initializer};
 use crate::io::{Settings, TorchLayout, TorchNames};
@@ -236,6 +237,12 @@ impl<A: Scalar> Layer<A> for BatchNormalization<A> {
         }
         check_features(features(input)?, self.running_mean.get().ok().map(|mean| mean.len()), input)?;
         Ok(input.to_vec())
+    }
+
+    /// A difference and a product, in which gamma is, and beta. The statistics are those of the batch.
+    fn cost(&self, _: &[usize], output: &[usize]) -> Result<Cost> {
+        let operations = 2 + u64::from(self.beta.is_some());
+        Ok(Cost::of(product(output).saturating_mul(operations)))
     }
 
     fn forward(&self, x: &Tensor<A>, ctx: &mut Context<A>) -> Result<Tensor<A>> {

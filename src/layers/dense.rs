@@ -3,6 +3,7 @@ use serde_json::{Value, json};
 use super::rules::weight_rules;
 use super::{Activation, check_batch, check_features, features};
 use crate::context::Context;
+use crate::cost::{Cost, product};
 use crate::error::{Error, Result};
 use crate::initializers::{Init, Initializer};
 use crate::io::{Settings, TorchLayout, TorchNames};
@@ -161,6 +162,11 @@ impl<A: Scalar> Layer<A> for Dense<A> {
         let mut output = input.to_vec();
         output[input.len() - 1] = self.units;
         Ok(output)
+    }
+
+    fn cost(&self, input: &[usize], output: &[usize]) -> Result<Cost> {
+        let values = product(output);
+        Ok(self.activation.fused_cost(values.saturating_mul(features(input)? as u64), values, self.bias.is_some()))
     }
 
     fn forward(&self, x: &Tensor<A>, ctx: &mut Context<A>) -> Result<Tensor<A>> {

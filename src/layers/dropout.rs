@@ -2,6 +2,7 @@ use rand::Rng;
 use serde_json::{Value, json};
 
 use crate::context::{Context, Mode};
+use crate::cost::{Cost, OutputMemory, product};
 use crate::error::{Error, Result};
 use crate::io::Settings;
 use crate::kernels::elementwise;
@@ -68,6 +69,14 @@ impl Dropout {
         }
     }
 
+    /// What dropping costs with a mask of so many numbers: memory in training alone.
+    pub(super) fn cost_of_mask(self, mask: u64) -> Cost {
+        if self.rate == 0.0 {
+            return Cost::view();
+        }
+        Cost { memory: OutputMemory::OwnInTraining, ..Cost::default() }.saving(mask)
+    }
+
     pub(super) fn from_config<A: Scalar>(settings: &Settings<'_, A>) -> Result<Self> {
         Ok(Dropout { rate: settings.get("rate")? })
     }
@@ -85,6 +94,10 @@ impl<A: Scalar> Layer<A> for Dropout {
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>> {
         self.check()?;
         Ok(input.to_vec())
+    }
+
+    fn cost(&self, input: &[usize], _: &[usize]) -> Result<Cost> {
+        Ok(self.cost_of_mask(product(input)))
     }
 
     fn forward(&self, x: &Tensor<A>, ctx: &mut Context<A>) -> Result<Tensor<A>> {

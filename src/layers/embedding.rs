@@ -3,6 +3,7 @@ use serde_json::{Value, json};
 
 use super::rules::weight_rules;
 use crate::context::Context;
+use crate::cost::Cost;
 use crate::error::{Error, Result};
 use crate::initializers::{Init, Initializer};
 use crate::io::Settings;
@@ -116,6 +117,10 @@ impl<A: Scalar> Layer<A> for Embedding<A> {
             return Err(Error::setting("vocabulary", requirement, self.vocabulary));
         }
         Ok([input, &[self.dimension]].concat())
+    }
+
+    fn cost(&self, _: &[usize], _: &[usize]) -> Result<Cost> {
+        Ok(Cost::of(0))
     }
 
     fn forward(&self, x: &Tensor<A>, ctx: &mut Context<A>) -> Result<Tensor<A>> {

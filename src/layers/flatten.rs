@@ -1,5 +1,6 @@
 use super::reshaped;
 use crate::context::Context;
+use crate::cost::Cost;
 use crate::error::{Error, Result};
 use crate::layer::{Layer, Needs};
 use crate::scalar::Scalar;
@@ -30,6 +31,10 @@ impl<A: Scalar> Layer<A> for Flatten {
 
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>> {
         Ok(vec![count("input of one sample", input)?])
+    }
+
+    fn cost(&self, _: &[usize], _: &[usize]) -> Result<Cost> {
+        Ok(Cost::view())
     }
 
     fn forward(&self, x: &Tensor<A>, _: &mut Context<A>) -> Result<Tensor<A>> {

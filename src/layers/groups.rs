@@ -6,6 +6,7 @@ pub(super) use super::group_layout::Grouping;
 use super::group_layout::{Layout, check_axes, rows};
 use super::{check_batch, features};
 use crate::context::Context;
+use crate::cost::{Cost, product};
 use crate::error::{Error, Result};
 use crate::initializers::{Init, Initializer};
 use crate::io::{Settings, TorchLayout, TorchNames};
@@ -157,6 +158,15 @@ impl<A: Scalar> Layer<A> for Groups<A> {
         let built = self.built().and_then(|param| param.get().ok()).map(|values| values.shape());
         check_axes(built, input)?;
         Ok(input.to_vec())
+    }
+
+    /// A sum for the mean, two differences from it; a square and a sum for the variance, a product; gamma, beta.
+    fn cost(&self, input: &[usize], output: &[usize]) -> Result<Cost> {
+        let layout = self.layout(input)?;
+        let (values, affine) = (product(output), [&self.gamma, &self.beta].into_iter().flatten().count() as u64);
+        let groups = values / layout.sample as u64 * layout.groups as u64;
+        let operations = affine + if self.grouping.centers() { 6 } else { 3 };
+        Ok(Cost::of(values.saturating_mul(operations)).saving(groups.saturating_mul(2)))
     }
 
     fn forward(&self, x: &Tensor<A>, ctx: &mut Context<A>) -> Result<Tensor<A>> {

@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 
 use crate::context::Context;
+use crate::cost::Cost;
 use crate::error::{Error, Result};
 use crate::io::{Settings, real};
 use crate::layer::{Layer, Needs};
@@ -79,6 +80,12 @@ impl<A: Scalar> Layer<A> for Masking {
             [time, features] if *time > 0 && *features > 0 => Ok(input.to_vec()),
             _ => Err(Error::shape("input of one sample", "shape (time, features), both at least 1", input)),
         }
+    }
+
+    /// A comparison for each number, and the mask.
+    fn cost(&self, input: &[usize], output: &[usize]) -> Result<Cost> {
+        let time = input.first().map_or(0, |&time| time as u64);
+        Ok(Cost::elementwise(output).saving(time))
     }
 
     fn forward(&self, x: &Tensor<A>, ctx: &mut Context<A>) -> Result<Tensor<A>> {

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::Dropout;
 use crate::context::{Context, Mode};
+use crate::cost::{Cost, OutputMemory, product};
 use crate::error::{Error, Result};
 use crate::kernels::elementwise::{add_assign, multiply};
 use crate::layer::{Layer, Needs};
@@ -97,6 +98,14 @@ impl<A: Scalar> Layer<A> for Noise {
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>> {
         self.check()?;
         Ok(input.to_vec())
+    }
+
+    fn cost(&self, input: &[usize], _: &[usize]) -> Result<Cost> {
+        Ok(match self {
+            Noise::Added(0.0) => Cost::view(),
+            Noise::Added(_) => Cost { memory: OutputMemory::OwnInTraining, ..Cost::default() },
+            Noise::Multiplied(dropout) | Noise::Alpha(dropout) => dropout.cost_of_mask(product(input)),
+        })
     }
 
     fn forward(&self, x: &Tensor<A>, ctx: &mut Context<A>) -> Result<Tensor<A>> {

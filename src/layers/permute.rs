@@ -2,6 +2,7 @@ use serde_json::{Value, json};
 
 use super::thin::thin_layer;
 use crate::context::Context;
+use crate::cost::Cost;
 use crate::error::{Error, Result};
 use crate::kernels::permute::{MOST_AXES, permute};
 use crate::layer::{Layer, Needs};
@@ -151,6 +152,10 @@ impl<A: Scalar> Layer<A> for Transposition {
         self.check()?;
         let order = self.order(input)?;
         Ok(order[1..=input.len()].iter().map(|&axis| input[axis - 1]).collect())
+    }
+
+    fn cost(&self, _: &[usize], _: &[usize]) -> Result<Cost> {
+        Ok(Cost::of(0))
     }
 
     fn forward(&self, x: &Tensor<A>, ctx: &mut Context<A>) -> Result<Tensor<A>> {

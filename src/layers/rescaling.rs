@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 
 use crate::context::Context;
+use crate::cost::{Cost, product};
 use crate::error::{Error, Result};
 use crate::io::Settings;
 use crate::kernels::elementwise::{normalize, scale_channels};
@@ -89,6 +90,10 @@ impl<A: Scalar> Layer<A> for Rescaling {
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>> {
         self.check(input)?;
         Ok(input.to_vec())
+    }
+
+    fn cost(&self, _: &[usize], output: &[usize]) -> Result<Cost> {
+        Ok(Cost::of(product(output).saturating_mul(2)))
     }
 
     fn forward(&self, x: &Tensor<A>, ctx: &mut Context<A>) -> Result<Tensor<A>> {

@@ -5,6 +5,7 @@ use super::activation::Kept;
 use super::rules::weight_rules;
 use super::{Activation, check_features};
 use crate::context::Context;
+use crate::cost::Cost;
 use crate::error::{Error, Result};
 use crate::initializers::{Init, Initializer};
 use crate::io::{Settings, TorchLayout, TorchNames};
@@ -287,6 +288,17 @@ impl<A: Scalar> Layer<A> for SimpleRnn<A> {
         }
         check_features(features, self.weight.get().ok().map(|w| w.shape()[0]), input)?;
         Ok(if self.sequences { vec![time, self.units] } else { vec![self.units] })
+    }
+
+    fn cost(&self, input: &[usize], _: &[usize]) -> Result<Cost> {
+        self.output_shape(input)?;
+        let (time, features, units) = (input[0] as u64, input[1] as u64, self.units as u64);
+        let values = time.saturating_mul(units);
+        // The first step, whose state is zeros, counts like the others.
+        let terms = features.saturating_add(units);
+        let cost = self.activation.fused_cost(values.saturating_mul(terms), values, self.bias.is_some());
+        // Sequences are the output.
+        Ok(if self.sequences { cost } else { cost.saving(values) })
     }
 
     fn forward(&self, x: &Tensor<A>, ctx: &mut Context<A>) -> Result<Tensor<A>> {

@@ -2,6 +2,7 @@ use serde_json::{Value, json};
 
 use super::{Activation, resolve_axis};
 use crate::context::Context;
+use crate::cost::Cost;
 use crate::error::Result;
 use crate::io::Settings;
 use crate::kernels::permute::permute;
@@ -104,6 +105,10 @@ impl<A: Scalar, const LOG: bool> Layer<A> for SoftmaxOver<LOG> {
         // Samples have no batch axis.
         resolve_axis(Self::KIND, self.axis, input.len() + 1)?;
         Ok(input.to_vec())
+    }
+
+    fn cost(&self, input: &[usize], output: &[usize]) -> Result<Cost> {
+        Layer::<A>::cost(&Self::ROWS, input, output)
     }
 
     fn forward(&self, x: &Tensor<A>, ctx: &mut Context<A>) -> Result<Tensor<A>> {

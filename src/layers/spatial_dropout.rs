@@ -4,6 +4,7 @@ use super::Dropout;
 use super::image::{Axes, Image};
 use super::thin::thin_layer;
 use crate::context::Context;
+use crate::cost::Cost;
 use crate::error::Result;
 use crate::io::Settings;
 use crate::kernels::elementwise::scale_channels;
@@ -87,6 +88,10 @@ impl<A: Scalar> Layer<A> for Spatial {
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>> {
         self.axes.of_sample(input)?;
         Layer::<A>::output_shape(&self.dropout, input)
+    }
+
+    fn cost(&self, input: &[usize], _: &[usize]) -> Result<Cost> {
+        Ok(self.dropout.cost_of_mask(self.axes.of_sample(input)?.channels as u64))
     }
 
     fn forward(&self, x: &Tensor<A>, ctx: &mut Context<A>) -> Result<Tensor<A>> {

@@ -41,6 +41,10 @@ macro_rules! thin_layer {
                 $crate::Layer::<A>::output_shape(&self.0, input)
             }
 
+            fn cost(&self, input: &[usize], output: &[usize]) -> $crate::Result<$crate::Cost> {
+                $crate::Layer::<A>::cost(&self.0, input, output)
+            }
+
             fn forward(
                 &self,
                 x: &$crate::Tensor<A>,

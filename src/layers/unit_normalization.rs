@@ -2,6 +2,7 @@ use serde_json::{Value, json};
 
 use super::resolve_axis;
 use crate::context::Context;
+use crate::cost::{Cost, product};
 use crate::error::{Error, Result};
 use crate::io::Settings;
 use crate::kernels::elementwise::{group_gradient, scale_channels};
@@ -120,6 +121,13 @@ impl<A: Scalar> Layer<A> for UnitNormalization {
         count("input of one sample", input)?;
         self.vectors(&[&[1], input].concat())?;
         Ok(input.to_vec())
+    }
+
+    /// A square, a sum and a product.
+    fn cost(&self, input: &[usize], output: &[usize]) -> Result<Cost> {
+        Layer::<A>::output_shape(self, input)?;
+        let (values, vectors) = (product(output), self.vectors(&[&[1], input].concat())?);
+        Ok(Cost::of(values.saturating_mul(3)).saving(values / vectors.length as u64))
     }
 
     fn forward(&self, x: &Tensor<A>, ctx: &mut Context<A>) -> Result<Tensor<A>> {

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use super::image::{Axes, Image};
 use super::thin::thin_layer;
 use crate::context::Context;
+use crate::cost::{Cost, product};
 use crate::error::{Error, Result};
 use crate::io::{Place, Setting, Settings};
 use crate::kernels::resample::{Stretch, resample, resample_back};
@@ -200,6 +201,16 @@ impl<A: Scalar> Layer<A> for Resampling {
         let [rows, columns] = self.stretches(image);
         let output = Image { height: rows.output, width: columns.output, ..image };
         Ok(self.axes.shape(output).slice()[1..].to_vec())
+    }
+
+    /// A weighted sum of the pixels around.
+    fn cost(&self, _: &[usize], output: &[usize]) -> Result<Cost> {
+        let taps: u64 = match self.interpolation {
+            Interpolation::Nearest => 0,
+            Interpolation::Bilinear => 2,
+            Interpolation::Bicubic => 4,
+        };
+        Ok(Cost::of(product(output).saturating_mul(2 * taps * taps)))
     }
 
     fn forward(&self, x: &Tensor<A>, ctx: &mut Context<A>) -> Result<Tensor<A>> {

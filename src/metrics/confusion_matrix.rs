@@ -61,8 +61,12 @@ impl ConfusionMatrix {
 
     /// Precision, recall, F1 and support of each class, the accuracy and the averages, as a table.
     pub fn report(&self) -> ClassificationReport {
-        let names = (0..self.gathered.classes()).map(|class| self.class_name(class));
-        ClassificationReport::new(&self.gathered, names)
+        ClassificationReport::new(&self.gathered, self.names().into_iter())
+    }
+
+    /// What the classes are called, in the order of their numbers.
+    pub(crate) fn names(&self) -> Vec<String> {
+        (0..self.gathered.classes()).map(|class| self.class_name(class)).collect()
     }
 
     fn class_name(&self, class: usize) -> String {
@@ -93,7 +97,7 @@ impl fmt::Display for ConfusionMatrix {
         const CORNER: &str = "true \\ predicted";
         let classes = self.gathered.classes();
         let matrix = self.matrix();
-        let names: Vec<String> = (0..classes).map(|class| self.class_name(class)).collect();
+        let names = self.names();
         let whole = matrix.iter().all(|count| count.fract() == 0.0);
         let cells: Vec<String> = matrix.iter().map(|&count| number(count, whole)).collect();
         let length = |text: &String| text.chars().count();

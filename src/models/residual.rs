@@ -8,7 +8,7 @@ use crate::io::{Settings, TorchNames, describe_layer};
 use crate::layer::{Layer, Needs};
 use crate::param::{Param, Visitor};
 use crate::scalar::Scalar;
-use crate::summary::Summary;
+use crate::summary::{Summary, SummaryValue};
 use crate::tensor::Tensor;
 
 /// y = body(x) + x, or body(x) + projection(x) where the body changes the shape (He et al. 2016).
@@ -186,11 +186,20 @@ impl<A: Scalar> Layer<A> for Residual<A> {
     }
 
     fn summarize(&self, inputs: &[Vec<usize>], summary: &mut Summary) -> Result<()> {
-        let mut child = |name: &str, layer: &dyn Layer<A>| {
-            let added = summary.scope(name, |summary| layer.summarize(inputs, summary));
-            added.map_err(|error| error.in_layer(name, layer.kind()))
+        let (x, before) = (summary.value(), summary.newest());
+        let mut child = |name: &str, layer: &dyn Layer<A>, held: &[Vec<usize>]| -> Result<SummaryValue> {
+            summary.read(x);
+            let inside = |summary: &mut Summary| summary.holding(held, |summary| layer.summarize(inputs, summary));
+            summary.scope(name, inside).map_err(|error| error.in_layer(name, layer.kind()))?;
+            if layer.needs().output {
+                summary.keep(summary.value());
+            }
+            Ok(summary.value())
         };
-        child("body", &*self.body)?;
-        self.projection.as_deref().map_or(Ok(()), |layer| child("projection", layer))
+        let body = child("body", &*self.body, &[])?;
+        let output = self.output_shapes(inputs)?;
+        let shortcut = self.projection.as_deref().map_or(Ok(x), |layer| child("projection", layer, &output))?;
+        summary.sum([body, shortcut], &output[0], before);
+        Ok(())
     }
 }

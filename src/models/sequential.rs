@@ -201,7 +201,13 @@ impl<A: Scalar> Layer<A> for Sequential<A> {
         let mut shapes = inputs.to_vec();
         for (number, layer) in self.layers.iter().enumerate() {
             let place = |error: Error| error.in_layer(number, layer.kind());
-            summary.scope(number, |summary| layer.summarize(&shapes, summary)).map_err(place)?;
+            // What the first layer reads is the caller's.
+            let held: &[Vec<usize>] = if number == 0 { &[] } else { &shapes };
+            let inside = |summary: &mut Summary| summary.holding(held, |summary| layer.summarize(&shapes, summary));
+            summary.scope(number, inside).map_err(place)?;
+            if number + 1 < self.layers.len() && self.keeps(number) {
+                summary.keep(summary.value());
+            }
             shapes = layer.output_shapes(&shapes).map_err(place)?;
         }
         Ok(())

@@ -82,15 +82,25 @@ impl<A: Scalar> Trainer<A> {
 
     /// The numbers with their names: the loss with what regularizers add, the losses of several outputs, the metrics.
     pub(super) fn logs(&self, means: &[Mean], penalty: f64) -> Logs {
+        self.named(means, penalty, self.metrics.iter().map(|(_, metric)| metric.result()))
+    }
+
+    /// The sum of the outputs' losses, with what regularizers add.
+    pub(super) fn mean_loss(&self, means: &[Mean], penalty: f64) -> f64 {
         let weighted = |(mean, (_, weight)): (&Mean, &(_, f64))| weight * mean.value();
-        let mut logs = vec![("loss".to_owned(), means.iter().zip(&self.losses).map(weighted).sum::<f64>() + penalty)];
+        means.iter().zip(&self.losses).map(weighted).sum::<f64>() + penalty
+    }
+
+    /// [`logs`](Self::logs) with results of the metrics that were kept.
+    pub(super) fn named(&self, means: &[Mean], penalty: f64, results: impl Iterator<Item = f64>) -> Logs {
+        let mut logs = vec![("loss".to_owned(), self.mean_loss(means, penalty))];
         if means.len() > 1 {
             logs.extend(means.iter().enumerate().map(|(output, mean)| (format!("loss_{output}"), mean.value())));
         }
-        for (output, metric) in &self.metrics {
+        for ((output, metric), result) in self.metrics.iter().zip(results) {
             let suffix = if means.len() > 1 { format!("_{output}") } else { String::new() };
             let name = unused_name(&logs, format!("{}{suffix}", metric.name()));
-            logs.push((name, metric.result()));
+            logs.push((name, result));
         }
         logs
     }

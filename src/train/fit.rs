@@ -126,6 +126,7 @@ impl<A: Scalar> Trainer<A> {
         };
         let (wishes, begun) = (Wishes::default(), Instant::now());
         self.ended = None;
+        self.online.begin_epoch();
         if self.loaded.is_none() {
             self.engine.forget_gathered();
         }
@@ -135,6 +136,11 @@ impl<A: Scalar> Trainer<A> {
             self.callbacks.iter_mut().for_each(|callback| callback.on_error(error));
         }
         ended
+    }
+
+    /// The samples that a run trains on.
+    pub(super) fn training_part<'s>(&self, data: &'s Dataset<A>) -> Result<Cow<'s, Dataset<A>>> {
+        Ok(self.split(data)?.training)
     }
 
     /// Parts the samples as the settings ask for.
@@ -302,7 +308,7 @@ impl<A: Scalar> Trainer<A> {
 
     /// The streams of this epoch's augmentations.
     fn draw(&self) -> Draw {
-        Draw { seed: self.seed, epoch: self.epochs_done }
+        Draw { seed: self.seed, epoch: self.epochs_done, before: 0 }
     }
 
     /// The order of the next epoch.

@@ -108,6 +108,17 @@ impl History {
         known.then(|| values.into_iter().map(|value| value.unwrap_or(f64::NAN)).collect())
     }
 
+    /// The names of all numbers, in the order in which they first came.
+    pub fn names(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = Vec::new();
+        for (name, _) in self.epochs.iter().flat_map(|epoch| &epoch.logs) {
+            if !names.contains(&name.as_str()) {
+                names.push(name);
+            }
+        }
+        names
+    }
+
     /// The last epoch.
     pub fn last(&self) -> Option<&Epoch> {
         self.epochs.last()

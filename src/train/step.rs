@@ -40,6 +40,7 @@ impl<A: Scalar> Trainer<A> {
         self.sample_shapes = data.sample_shapes();
         if self.engine.step() == 0 {
             self.epochs_done = 0;
+            self.online.begin_epoch();
         }
         self.check_outputs(model, data)
     }

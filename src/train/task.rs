@@ -84,7 +84,7 @@ pub(super) struct Size {
 
 impl Size {
     pub(super) fn of<A: Scalar>(model: &dyn Layer<A>, inputs: &[Vec<usize>]) -> Result<Self> {
-        let mut summary = Summary::default();
+        let mut summary = Summary::of::<A>(inputs);
         model.summarize(inputs, &mut summary)?;
         let numbers =
             |shapes: &Vec<Vec<usize>>| shapes.iter().map(|shape| shape.iter().product::<usize>()).sum::<usize>();

@@ -1,4 +1,4 @@
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use ndarray::{ArrayBase, Data, Dimension};
 
@@ -6,6 +6,7 @@ use super::callbacks::{Callback, Progress};
 use super::checkpoint::{Loaded, Position};
 use super::engine::Engine;
 use super::history::{History, Report};
+use super::online::Online;
 use super::pass::Pass;
 use super::task::{Batch, Rows};
 use super::workers::Workers;
@@ -77,6 +78,8 @@ pub struct Trainer<A: Scalar = f32> {
     pub(super) loaded: Option<Loaded<A>>,
     /// Where the last run ended.
     pub(super) ended: Option<Position<A>>,
+    /// What is kept from one [`partial_fit`](Self::partial_fit) to the next.
+    pub(super) online: Online<A>,
     pub(super) engine: Engine<A>,
     pub(super) pass: Pass<A>,
     pub(super) workers: Workers,
@@ -114,7 +117,8 @@ impl<A: Scalar> Trainer<A> {
             sample_shapes: Vec::new(),
             loaded: None,
             ended: None,
-            engine: Engine::new(Box::new(optimizer)),
+            online: Online::default(),
+            engine: Engine::new(Arc::new(optimizer)),
             pass: Pass::new(),
             workers: Workers::new(),
             serving: Mutex::new(Workers::new()),
@@ -173,6 +177,7 @@ impl<A: Scalar> Trainer<A> {
     #[must_use]
     pub fn augment(mut self, augmentation: impl Augment<A> + 'static) -> Self {
         self.augmentations = self.augmentations.add(augmentation);
+        self.online.forget_feed();
         self
     }
 

@@ -76,7 +76,7 @@ impl<A: Scalar> Augmentations<A> {
         self.check_data(data)?;
         let rows: Vec<usize> = (0..data.len()).collect();
         let mut augmented = Dataset::unfilled();
-        Preparer::new().prepare(self, Draw { seed, epoch }, data, &rows, &mut augmented)?;
+        Preparer::new().prepare(self, Draw { seed, epoch, before: 0 }, data, &rows, &mut augmented)?;
         Ok(augmented)
     }
 

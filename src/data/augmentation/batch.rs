@@ -43,6 +43,8 @@ impl<A: Scalar> Image<'_, A> {
 pub(crate) struct Draw {
     pub(crate) seed: u64,
     pub(crate) epoch: u64,
+    /// The samples of the epoch that came before those of the data set.
+    pub(crate) before: u64,
 }
 
 /// A batch of images with its targets.
@@ -130,8 +132,8 @@ impl<A: Scalar> ImageBatch<'_, A> {
 
     /// The stream of one row for this augmentation.
     fn rng(&self, row: usize) -> ChaCha8Rng {
-        let (Draw { seed, epoch }, stage) = (self.draw, self.stage);
-        stream(seed, Stream::Augment { epoch, stage, sample: self.samples[row] as u64 })
+        let (Draw { seed, epoch, before }, stage) = (self.draw, self.stage);
+        stream(seed, Stream::Augment { epoch, stage, sample: before + self.samples[row] as u64 })
     }
 
     fn image(&mut self, row: usize) -> &mut [A] {

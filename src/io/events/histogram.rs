@@ -5,22 +5,23 @@ use crate::error::{Error, Result};
 use crate::scalar::Scalar;
 
 /// The buckets of TensorFlow's `summary.histogram`.
-const BUCKETS: usize = 30;
+pub(super) const BUCKETS: usize = 30;
 
 /// Counts, edges and sums of values, as NumPy's `histogram` makes them.
-pub(super) struct Histogram {
+pub(crate) struct Histogram {
     least: f64,
     most: f64,
     values: usize,
     sum: f64,
     squares: f64,
-    /// The upper edges.
-    limits: Vec<f64>,
-    counts: Vec<f64>,
+    /// Between the buckets, and on either side of them all.
+    pub(crate) edges: Vec<f64>,
+    pub(crate) counts: Vec<f64>,
 }
 
 impl Histogram {
-    pub(super) fn of<A: Scalar>(tag: &str, values: &[A]) -> Result<Self> {
+    /// In so many buckets, at least 1.
+    pub(crate) fn of<A: Scalar>(tag: &str, values: &[A], buckets: usize) -> Result<Self> {
         if values.is_empty() {
             return Err(Error::Empty(format!("histogram \"{tag}\"")));
         }
@@ -42,18 +43,18 @@ impl Histogram {
             let what = format!("spread of histogram \"{tag}\"");
             return Err(Error::setting(what, "finite", format!("values from {least:e} to {most:e}")));
         }
-        let step = width / BUCKETS as f64;
-        let edge = |bucket: usize| if bucket == BUCKETS { last } else { first + bucket as f64 * step };
-        let mut counts = vec![0.0; BUCKETS];
+        let step = width / buckets as f64;
+        let edge = |bucket: usize| if bucket == buckets { last } else { first + bucket as f64 * step };
+        let mut counts = vec![0.0; buckets];
         for value in values.iter().map(|value| value.as_f64()) {
             // The quotient is rounded: the edges have the last word.
-            let near = (((value - first) / width * BUCKETS as f64) as usize).min(BUCKETS - 1);
+            let near = (((value - first) / width * buckets as f64) as usize).min(buckets - 1);
             let below = usize::from(value < edge(near));
-            let above = usize::from(near + 1 < BUCKETS && value >= edge(near + 1));
+            let above = usize::from(near + 1 < buckets && value >= edge(near + 1));
             counts[near + above - below] += 1.0;
         }
-        let limits = (1..=BUCKETS).map(edge).collect();
-        Ok(Histogram { least, most, values: values.len(), sum, squares, limits, counts })
+        let edges = (0..=buckets).map(edge).collect();
+        Ok(Histogram { least, most, values: values.len(), sum, squares, edges, counts })
     }
 
     /// TensorFlow's `HistogramProto`.
@@ -64,7 +65,7 @@ impl Histogram {
             .double(3, self.values as f64)
             .double(4, self.sum)
             .double(5, self.squares)
-            .doubles(6, &self.limits)
+            .doubles(6, &self.edges[1..])
             .doubles(7, &self.counts)
     }
 }

@@ -15,7 +15,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use ndarray::{ArrayBase, Data, Dimension};
 
+#[cfg(feature = "plot")]
+pub(crate) use self::histogram::Histogram as Spread;
 use self::histogram::Histogram;
+#[cfg(feature = "plot")]
+pub(crate) use self::png::encode as encode_png;
 use self::proto::Message;
 use crate::error::{Error, Result};
 use crate::layer::Layer;
@@ -105,7 +109,7 @@ impl EventWriter {
     /// # Errors
     /// [`Error::Value`] for one that is not finite, [`Error::Empty`] where there are none.
     pub fn histogram<A: Scalar>(&mut self, tag: &str, step: u64, values: &[A]) -> Result<()> {
-        let histogram = Histogram::of(tag, values)?.message();
+        let histogram = Histogram::of(tag, values, histogram::BUCKETS)?.message();
         self.summary(step, Message::new().text(1, tag).message(5, &histogram))
     }
 

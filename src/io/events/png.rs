@@ -7,7 +7,7 @@ use flate2::{Compression, Crc};
 
 /// The bytes of a PNG file, from samples of 8 bits, `(height, width, channels)` with 1 channel (grey), 2 (and alpha),
 /// 3 (red, green, blue) or 4 (and alpha).
-pub(super) fn encode(samples: &[u8], [height, width, channels]: [usize; 3]) -> io::Result<Vec<u8>> {
+pub(crate) fn encode(samples: &[u8], [height, width, channels]: [usize; 3]) -> io::Result<Vec<u8>> {
     let colours = [0, 0, 4, 2, 6][channels];
     let mut header = Vec::with_capacity(13);
     header.extend((width as u32).to_be_bytes());

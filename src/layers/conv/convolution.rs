@@ -5,6 +5,7 @@ use super::{
     Windows, batch_shape, check_channels, common_settings, geometry, sample_of, sample_shape, sides, weight_shape,
 };
 use crate::context::Context;
+use crate::cost::{Cost, product};
 use crate::error::{Error, Result};
 use crate::initializers::{Init, Initializer};
 use crate::io::{Settings, TorchLayout, TorchNames};
@@ -170,6 +171,13 @@ impl<A: Scalar, const AXES: usize> Layer<A> for Convolution<A, AXES> {
         }
         let geometry = self.geometry(input)?;
         Ok(sample_shape::<AXES>([geometry.height.output, geometry.width.output], self.filters))
+    }
+
+    fn cost(&self, input: &[usize], output: &[usize]) -> Result<Cost> {
+        let values = product(output);
+        let Geometry { channels, groups, .. } = self.geometry(input)?;
+        let window = product(&self.windows.kernel).saturating_mul((channels / groups) as u64);
+        Ok(self.activation.fused_cost(values.saturating_mul(window), values, self.bias.is_some()))
     }
 
     fn forward(&self, x: &Tensor<A>, ctx: &mut Context<A>) -> Result<Tensor<A>> {

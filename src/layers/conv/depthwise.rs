@@ -5,6 +5,7 @@ use super::{
     Windows, batch_shape, check_channels, common_settings, geometry, sample_of, sample_shape, sides, weight_shape,
 };
 use crate::context::Context;
+use crate::cost::{Cost, product};
 use crate::error::{Error, Result};
 use crate::initializers::{Init, Initializer};
 use crate::io::{Settings, TorchLayout, TorchNames};
@@ -151,6 +152,12 @@ impl<A: Scalar, const AXES: usize> Layer<A> for DepthwiseConvolution<A, AXES> {
         }
         let geometry = self.geometry(input)?;
         Ok(sample_shape::<AXES>([geometry.height.output, geometry.width.output], geometry.filters))
+    }
+
+    fn cost(&self, _: &[usize], output: &[usize]) -> Result<Cost> {
+        let values = product(output);
+        let sums = values.saturating_mul(product(&self.windows.kernel));
+        Ok(self.activation.fused_cost(sums, values, self.bias.is_some()))
     }
 
     fn forward(&self, x: &Tensor<A>, ctx: &mut Context<A>) -> Result<Tensor<A>> {

@@ -3,6 +3,7 @@ use serde_json::{Value, json};
 use super::{Convolution, DepthwiseConvolution, Padding};
 use crate::constraints::Constraint;
 use crate::context::Context;
+use crate::cost::{Cost, product};
 use crate::error::Result;
 use crate::initializers::{Init, Initializer};
 use crate::io::{Settings, TorchNames};
@@ -183,6 +184,12 @@ impl<A: Scalar, const AXES: usize> Layer<A> for SeparableConvolution<A, AXES> {
 
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>> {
         self.pointwise.output_shape(&self.depthwise.output_shape(input)?)
+    }
+
+    fn cost(&self, input: &[usize], output: &[usize]) -> Result<Cost> {
+        let between = self.depthwise.output_shape(input)?;
+        let depthwise = self.depthwise.cost(input, &between)?;
+        Ok(self.pointwise.cost(&between, output)?.plus(depthwise).saving(product(&between)))
     }
 
     fn forward(&self, x: &Tensor<A>, ctx: &mut Context<A>) -> Result<Tensor<A>> {

@@ -6,6 +6,7 @@ use super::{
     sides, weight_shape,
 };
 use crate::context::Context;
+use crate::cost::{Cost, product};
 use crate::error::{Error, Result};
 use crate::initializers::{Init, Initializer};
 use crate::io::{Settings, TorchLayout, TorchNames};
@@ -221,6 +222,14 @@ impl<A: Scalar, const AXES: usize> Layer<A> for TransposedConvolution<A, AXES> {
         }
         let geometry = self.geometry(input)?;
         Ok(sample_shape::<AXES>([geometry.height.input, geometry.width.input], self.filters))
+    }
+
+    /// Every number of the input goes to a window of the output.
+    fn cost(&self, input: &[usize], output: &[usize]) -> Result<Cost> {
+        let Geometry { channels: filters, groups, .. } = self.geometry(input)?;
+        let window = product(&self.windows.kernel).saturating_mul((filters / groups) as u64);
+        let sums = product(input).saturating_mul(window);
+        Ok(self.activation.fused_cost(sums, product(output), self.bias.is_some()))
     }
 
     fn forward(&self, x: &Tensor<A>, ctx: &mut Context<A>) -> Result<Tensor<A>> {

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use super::super::resolve_axis;
 use super::check_inputs;
 use crate::context::Context;
+use crate::cost::Cost;
 use crate::error::{Error, Result};
 use crate::io::Settings;
 use crate::layer::Merge;
@@ -82,6 +83,10 @@ impl<A: Scalar> Merge<A> for Concatenate {
             output[axis] = output[axis].saturating_add(shape[axis]);
         }
         Ok(output)
+    }
+
+    fn cost(&self, _: &[Vec<usize>], _: &[usize]) -> Result<Cost> {
+        Ok(Cost::of(0))
     }
 
     fn forward(&self, xs: &[Tensor<A>], ctx: &mut Context<A>) -> Result<Tensor<A>> {

@@ -5,6 +5,7 @@ use super::super::resolve_axis;
 use super::super::unit_normalization::Vectors;
 use super::check_two;
 use crate::context::Context;
+use crate::cost::{Cost, product};
 use crate::error::{Error, Result};
 use crate::io::Settings;
 use crate::kernels::gemm::{Ending, Matrix, gemm};
@@ -179,6 +180,15 @@ impl<A: Scalar> Merge<A> for Dot {
         joined(&first, &second, sides, |extent| shape.push(extent));
         shape.remove(0);
         Ok(shape)
+    }
+
+    /// The products, and for each number that is normalised before a square, a sum and a product.
+    fn cost(&self, inputs: &[Vec<usize>], output: &[usize]) -> Result<Cost> {
+        let [first, second] = check_two("Dot", inputs)?.map(|shape| [&[1], &shape[..]].concat());
+        let length = first[self.sides(&first, &second)?[0].axis];
+        let products = product(output).saturating_mul(length as u64).saturating_mul(2);
+        let normalized = product(&first).saturating_add(product(&second)).saturating_mul(3);
+        Ok(Cost::of(if self.normalize { products.saturating_add(normalized) } else { products }))
     }
 
     fn forward(&self, xs: &[Tensor<A>], ctx: &mut Context<A>) -> Result<Tensor<A>> {

@@ -5,6 +5,7 @@ use ndarray::Dimension;
 use super::spread::{gather, spread, widen};
 use super::{check_inputs, check_two};
 use crate::context::Context;
+use crate::cost::{Cost, product};
 use crate::error::Result;
 use crate::kernels::elementwise::{add_assign, scale};
 use crate::scalar::Scalar;
@@ -44,6 +45,12 @@ fn pass_back<A: Scalar>(y: &[A], x: &[A], dy: &mut [A], f: impl Fn(A, A) -> A) {
 }
 
 impl Operation {
+    /// An operation for each number of each input after the first; a mean is divided at the end.
+    pub(super) fn cost(self, inputs: usize, output: &[usize]) -> Cost {
+        let operations = if self == Operation::Average { inputs } else { inputs.saturating_sub(1) };
+        Cost::of(product(output).saturating_mul(operations as u64))
+    }
+
     /// y = f(y, x).
     fn apply<A: Scalar>(self, y: &mut [A], x: &[A]) {
         match self {
@@ -210,6 +217,10 @@ macro_rules! elementwise_merge {
 
             fn output_shape(&self, inputs: &[Vec<usize>]) -> $crate::Result<Vec<usize>> {
                 $crate::layers::merge::elementwise::Operation::$name.output_shape(stringify!($name), inputs)
+            }
+
+            fn cost(&self, inputs: &[Vec<usize>], output: &[usize]) -> $crate::Result<$crate::Cost> {
+                Ok($crate::layers::merge::elementwise::Operation::$name.cost(inputs.len(), output))
             }
 
             fn forward(

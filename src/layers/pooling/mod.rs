@@ -20,6 +20,7 @@ use super::Padding;
 use super::image::Axes;
 use super::window::{AXIS_NAMES, Window};
 use crate::context::Context;
+use crate::cost::{Cost, product};
 use crate::error::{Error, Result};
 use crate::io::{Registry, Settings};
 use crate::kernels::pooling as kernels;
@@ -185,6 +186,15 @@ impl<const AXES: usize> Pooling<AXES> {
         Ok(self.with_shape(1, &grid, |shape| shape[1..].to_vec()))
     }
 
+    /// One operation for each number in each window; a power and an addition, and a root at the end, for the p-norm.
+    fn cost(&self, input: &[usize], output: &[usize]) -> Result<Cost> {
+        let read = self.grid("input of one sample", "", input, input)?.read();
+        Ok(Cost::of(match self.operation {
+            Operation::Max | Operation::Average { .. } => read,
+            Operation::Lp { .. } => read.saturating_mul(2).saturating_add(product(output)),
+        }))
+    }
+
     fn forward<A: Scalar>(&self, x: &Tensor<A>, ctx: &mut Context<A>) -> Result<Tensor<A>> {
         let grid = self.grid_of_batch(x.shape())?;
         let mut y = self.with_shape(x.shape()[0], &grid, |shape| ctx.tensor(shape));
@@ -251,6 +261,10 @@ macro_rules! pooling_layers {
 
             fn output_shape(&self, input: &[usize]) -> $crate::Result<Vec<usize>> {
                 self.pooling().output_shape(input)
+            }
+
+            fn cost(&self, input: &[usize], output: &[usize]) -> $crate::Result<$crate::Cost> {
+                self.pooling().cost(input, output)
             }
 
             fn forward(

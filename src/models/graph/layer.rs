@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::part::Part;
 use super::{Graph, NodeInfo, Source};
 use crate::context::Context;
+use crate::cost::Cost;
 use crate::error::{Error, Result};
 use crate::initializers::Init;
 use crate::io::TorchNames;
@@ -83,15 +84,28 @@ impl<A: Scalar> Layer<A> for Graph<A> {
 
     fn summarize(&self, inputs: &[Vec<usize>], summary: &mut Summary) -> Result<()> {
         let shapes = self.shapes(inputs)?;
-        for (info, output) in self.nodes.iter().zip(&shapes) {
+        let given = summary.value();
+        let mut values = Vec::with_capacity(shapes.len());
+        for (number, (info, output)) in self.nodes.iter().zip(&shapes).enumerate() {
             match &info.source {
-                Source::Input => summary.add("Input", std::slice::from_ref(output), &[]),
+                Source::Input => {
+                    summary.read(given);
+                    summary.add("Input", std::slice::from_ref(output), &[], Cost::view());
+                }
                 Source::Part { part, inputs } => {
+                    summary.read(inputs.first().map_or(given, |&input| values[input]));
                     let inputs: Vec<_> = inputs.iter().map(|&input| shapes[input].clone()).collect();
-                    self.parts[*part].summarize(&inputs, output, summary)?;
+                    let held = self.held(number, &shapes);
+                    summary.holding(&held, |summary| self.parts[*part].summarize(&inputs, output, summary))?;
                 }
             }
+            let value = summary.value();
+            if info.kept || info.last_use == usize::MAX {
+                summary.keep(value);
+            }
+            values.push(value);
         }
+        summary.read(self.outputs.first().map_or(given, |&output| values[output]));
         Ok(())
     }
 
@@ -185,6 +199,13 @@ impl<A: Scalar> Graph<A> {
     fn shapes(&self, inputs: &[Vec<usize>]) -> Result<Vec<Vec<usize>>> {
         self.check(inputs.len())?;
         node_shapes(&self.nodes, inputs, |part, inputs| self.parts[part].output_shape(inputs))
+    }
+
+    /// The shapes of the values that wait for a node or for later ones. Inputs are the caller's.
+    fn held(&self, node: usize, shapes: &[Vec<usize>]) -> Vec<Vec<usize>> {
+        let before = self.nodes.iter().zip(shapes).take(node);
+        let waits = |info: &NodeInfo| matches!(info.source, Source::Part { .. }) && info.last_use >= node;
+        before.filter(|(info, _)| waits(info)).map(|(_, shape)| shape.clone()).collect()
     }
 
     /// Lets go of the values that no later node and no backward pass reads.

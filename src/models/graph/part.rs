@@ -130,7 +130,7 @@ impl<A: Scalar> Part<A> {
                 let mut params = Vec::new();
                 let mut each = |_: &str, p: &Param<A>| params.push((p.id(), p.len(), p.is_trainable()));
                 merge.visit(&mut Visitor::unnamed(&mut each));
-                summary.add(merge.kind(), &[output.to_vec()], &params);
+                summary.add(merge.kind(), &[output.to_vec()], &params, merge.cost(inputs, output)?);
                 Ok(())
             }
         })

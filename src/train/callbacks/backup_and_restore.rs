@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use super::every::Every;
+use super::every::{Every, every_methods};
 use super::{Callback, Event};
 use crate::error::Result;
 use crate::scalar::Scalar;
@@ -36,19 +36,7 @@ impl BackupAndRestore {
         BackupAndRestore { path: path.into(), every: Every::Epochs(1), keep: false }
     }
 
-    /// Saves after every so many epochs; 1 by default.
-    #[must_use]
-    pub fn every_epochs(mut self, epochs: usize) -> Self {
-        self.every = Every::Epochs(epochs);
-        self
-    }
-
-    /// Saves after every so many steps, counted over all runs, and not after epochs.
-    #[must_use]
-    pub fn every_steps(mut self, steps: u64) -> Self {
-        self.every = Every::Steps(steps);
-        self
-    }
+    every_methods!("Saves");
 
     /// Leaves the file where it is when the run has ended. The next run then goes on from it.
     #[must_use]

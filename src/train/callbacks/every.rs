@@ -4,6 +4,26 @@ use super::Event;
 use crate::error::{Error, Result};
 use crate::scalar::Scalar;
 
+/// The methods by which a callback with a field `every` is told how often it does what it does: `"Saves"`.
+macro_rules! every_methods {
+    ($does:literal) => {
+        #[doc = concat!($does, " after every so many epochs.")]
+        #[must_use]
+        pub fn every_epochs(mut self, epochs: usize) -> Self {
+            self.every = super::every::Every::Epochs(epochs);
+            self
+        }
+
+        #[doc = concat!($does, " after every so many steps, counted over all runs, and not after epochs.")]
+        #[must_use]
+        pub fn every_steps(mut self, steps: u64) -> Self {
+            self.every = super::every::Every::Steps(steps);
+            self
+        }
+    };
+}
+pub(super) use every_methods;
+
 /// Every so many epochs, or steps. Steps are those of the optimizer, over all runs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Every {

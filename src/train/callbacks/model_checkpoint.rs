@@ -2,7 +2,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::every::Every;
+use super::every::{Every, every_methods};
 use super::monitor::{Monitor, check_finite, monitor_methods};
 use super::saved::{Saved, named_numbers, number};
 use super::template::Template;
@@ -88,19 +88,7 @@ impl ModelCheckpoint {
         self
     }
 
-    /// Saves after every so many epochs; 1 by default.
-    #[must_use]
-    pub fn every_epochs(mut self, epochs: usize) -> Self {
-        self.every = Every::Epochs(epochs);
-        self
-    }
-
-    /// Saves after every so many steps, counted over all runs, and not after epochs.
-    #[must_use]
-    pub fn every_steps(mut self, steps: u64) -> Self {
-        self.every = Every::Steps(steps);
-        self
-    }
+    every_methods!("Saves");
 
     /// Saves only where the monitored number is the best so far; together with [`keep`](Self::keep), where it is among
     /// that many best. NaN never is.

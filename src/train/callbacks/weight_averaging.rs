@@ -2,7 +2,7 @@ use std::collections::HashSet;
 
 use serde_json::json;
 
-use super::every::Every;
+use super::every::{Every, every_methods};
 use super::saved::Saved;
 use super::{Callback, CallbackState, Event};
 use crate::error::{Error, Result};
@@ -121,19 +121,7 @@ impl<A: Scalar> WeightAveraging<A> {
         self
     }
 
-    /// Averages after every so many steps, counted over all runs.
-    #[must_use]
-    pub fn every_steps(mut self, steps: u64) -> Self {
-        self.every = Every::Steps(steps);
-        self
-    }
-
-    /// Averages after the last step of every so many epochs.
-    #[must_use]
-    pub fn every_epochs(mut self, epochs: usize) -> Self {
-        self.every = Every::Epochs(epochs);
-        self
-    }
+    every_methods!("Averages");
 
     /// The first epoch, counted from 1, whose weights are averaged; 1 by default.
     #[must_use]

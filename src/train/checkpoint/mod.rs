@@ -137,7 +137,7 @@ impl<A: Scalar> Trainer<A> {
             "settings": self.settings(), "step": self.engine.step(), "epochs_done": epochs_done,
             "rates": { "fixed": rates.fixed, "factor": rates.factor, "last": self.engine.last_rate().map(number) },
             "shards_of_work": self.shards_of_work(), "inputs": self.sample_shapes, "ages": ages, "run": run,
-            "gathered": self.engine.gathered(),
+            "gathered": self.engine.gathered(), "streamed": self.online.seen(),
         });
         tensors.metadata(MODEL, Description::of(model)?.to_json().to_string());
         tensors.metadata(TRAINING, training.to_string());

@@ -50,6 +50,7 @@ impl<A: Scalar> Trainer<A> {
         let inputs = json.get("inputs")?.items()?.map(|shape| shape.usizes()).collect::<Result<Vec<_>>>()?;
         let rates = read_rates(&json.get("rates")?)?;
         let epochs_done = few(&json.get("epochs_done")?)?;
+        let streamed = json.added("streamed")?.map_or(Ok(0), |samples| few(&samples))?;
         let run = json.optional("run")?;
         let mut position = run.map(|run| Position::read(&run, file, epochs_done, rates)).transpose()?;
         if let Some(position) = &position {
@@ -70,6 +71,7 @@ impl<A: Scalar> Trainer<A> {
         (self.epochs_done, self.begun_with, self.sample_shapes) = (epochs_done, Some(shards), inputs);
         self.loaded = position.map(|position| Loaded { position, path: file.path().to_owned(), settings });
         self.ended = None;
+        self.online.go_on_from(streamed);
         Ok(())
     }
 

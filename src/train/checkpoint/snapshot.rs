@@ -25,9 +25,20 @@ impl<A: Scalar> Snapshot<A> {
         before
     }
 
+    /// Whether the model has just these parameters, all of them with values.
+    pub(in crate::train) fn is_of(&self, model: &dyn Layer<A>) -> bool {
+        let (mut places, mut known) = (0, true);
+        let mut each = |_: &str, param: &Param<A>| {
+            places += 1;
+            known &= self.values.contains_key(&param.id());
+        };
+        model.visit(&mut Visitor::unnamed(&mut each));
+        known && places == self.frozen.len()
+    }
+
     /// Gives the model what it had. Parameters that were not built are not built again.
-    pub(in crate::train) fn put_back(self, model: &mut dyn Layer<A>) {
-        let mut frozen = self.frozen.into_iter();
+    pub(in crate::train) fn put_back(&self, model: &mut dyn Layer<A>) {
+        let mut frozen = self.frozen.iter().copied();
         let mut each = |_: &str, param: &mut Param<A>| {
             param.replace(self.values.get(&param.id()).cloned());
             param.set_frozen(frozen.next().unwrap_or(false));

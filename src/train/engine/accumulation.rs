@@ -48,6 +48,14 @@ impl<A: Scalar> Accumulation<A> {
         if !last && self.batches < self.every as u64 {
             return None;
         }
+        self.take()
+    }
+
+    /// The sum so far and the number of its batches, if there are any.
+    pub(super) fn take(&mut self) -> Option<(Gradients<A>, u64)> {
+        if self.batches == 0 {
+            return None;
+        }
         Some((self.sum.take()?, std::mem::take(&mut self.batches)))
     }
 

@@ -34,7 +34,7 @@ impl Scaled {
 }
 
 /// Factors by the names of weights.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Groups {
     factors: Vec<(Scaled, String, f64)>,
     /// Whether vectors have no decay.

@@ -12,6 +12,7 @@ use crate::param::{Param, ParamId, Visitor};
 use crate::scalar::Scalar;
 
 /// What the optimizer remembers of a weight.
+#[derive(Clone)]
 pub(in crate::train) struct History<A> {
     /// The updates that it has had.
     pub(in crate::train) age: u64,
@@ -19,6 +20,7 @@ pub(in crate::train) struct History<A> {
 }
 
 /// All that an engine remembers of a training.
+#[derive(Clone)]
 pub(in crate::train) struct Memory<A> {
     pub(in crate::train) histories: HashMap<ParamId, History<A>>,
     pub(in crate::train) step: u64,
@@ -49,6 +51,27 @@ impl<A: Scalar> Engine<A> {
         !known
     }
 
+    /// A copy of everything that it remembers.
+    pub(in crate::train) fn memory(&self) -> Memory<A> {
+        let mut histories = self.resting.clone();
+        let mut gathered = HashMap::new();
+        for (at, (span, &age)) in self.binding.spans.iter().zip(&self.ages).enumerate() {
+            histories.insert(span.id, self.history(at, age));
+            gathered.extend(self.accumulation.of(span.id).map(|values| (span.id, values.to_vec())));
+        }
+        let gathered = (self.accumulation.batches, gathered);
+        Memory { histories, step: self.step, rates: self.rates, last_rate: self.last_rate, gathered }
+    }
+
+    fn history(&self, at: usize, age: u64) -> History<A> {
+        History { age, slots: self.slots.of(at).into_iter().map(<[A]>::to_vec).collect() }
+    }
+
+    /// Is bound to no model any more. What is known of weights waits for the next that has them.
+    pub(in crate::train) fn unbind(&mut self, histories: HashMap<ParamId, History<A>>) {
+        (self.binding, self.resting, self.bound) = (Arc::default(), histories, false);
+    }
+
     /// Forgets everything, and goes on with a model and what another engine has known of it.
     pub(in crate::train) fn restore(&mut self, model: &dyn Layer<A>, memory: Memory<A>) -> Arc<Binding> {
         self.binding = Arc::default();
@@ -63,8 +86,7 @@ impl<A: Scalar> Engine<A> {
     pub(super) fn take_known_of(&mut self, model: &dyn Layer<A>) -> HashMap<ParamId, History<A>> {
         let mut all = std::mem::take(&mut self.resting);
         for (at, (span, &age)) in self.binding.spans.iter().zip(&self.ages).enumerate() {
-            let slots = self.slots.of(at).into_iter().map(<[A]>::to_vec).collect();
-            all.insert(span.id, History { age, slots });
+            all.insert(span.id, self.history(at, age));
         }
         let mut known = HashMap::new();
         let mut keep = |_: &str, param: &Param<A>| known.extend(all.remove_entry(&param.id()));

@@ -42,7 +42,7 @@ const FORK_FROM: usize = 1 << 16;
 
 /// An optimizer's rule with everything around it.
 pub(super) struct Engine<A: Scalar> {
-    rule: Box<dyn Optimizer<A>>,
+    rule: Arc<dyn Optimizer<A>>,
     clipping: Clipping,
     groups: Groups,
     accumulation: Accumulation<A>,
@@ -72,7 +72,7 @@ pub(super) struct Engine<A: Scalar> {
 }
 
 impl<A: Scalar> Engine<A> {
-    pub(super) fn new(rule: Box<dyn Optimizer<A>>) -> Self {
+    pub(super) fn new(rule: Arc<dyn Optimizer<A>>) -> Self {
         Engine {
             rule,
             clipping: Clipping::default(),
@@ -207,10 +207,30 @@ impl<A: Scalar> Engine<A> {
         if self.accumulation.every == 1 {
             return self.update(model, shards, 1.0, workers, threads);
         }
-        let Some((sum, batches)) = self.accumulation.add(shards, last) else { return Ok(()) };
+        let gathered = self.accumulation.add(shards, last);
+        self.update_by(model, gathered, workers, threads).map(drop)
+    }
+
+    /// Changes the weights by the mean of what was gathered since the last update, if anything was; tells whether.
+    ///
+    /// # Errors
+    /// As for [`take`](Self::take).
+    pub(super) fn flush(&mut self, model: &mut dyn Layer<A>, workers: &mut Workers, threads: usize) -> Result<bool> {
+        let gathered = self.accumulation.take();
+        self.update_by(model, gathered, workers, threads)
+    }
+
+    fn update_by(
+        &mut self,
+        model: &mut dyn Layer<A>,
+        gathered: Option<(Gradients<A>, u64)>,
+        workers: &mut Workers,
+        threads: usize,
+    ) -> Result<bool> {
+        let Some((sum, batches)) = gathered else { return Ok(false) };
         let updated = self.update(model, std::slice::from_ref(&sum), 1.0 / batches as f64, workers, threads);
         self.accumulation.give_back(sum);
-        updated
+        updated.map(|()| true)
     }
 
     /// One step: changes the weights of the model by `share` times the gradients of the shards.

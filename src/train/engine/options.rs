@@ -1,5 +1,7 @@
 //! What a user sets of clipping, of rates and decays by names, and of batches that are gathered.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use super::{Accumulation, Clipping, Engine, Scaled};
@@ -9,6 +11,16 @@ use crate::param::ParamId;
 use crate::scalar::Scalar;
 
 impl<A: Scalar> Engine<A> {
+    /// One of the same rule and the same settings that has trained nothing yet.
+    pub(in crate::train) fn anew(&self) -> Self {
+        Engine {
+            clipping: self.clipping,
+            groups: self.groups.clone(),
+            accumulation: Accumulation::new(self.accumulation.every),
+            ..Engine::new(Arc::clone(&self.rule))
+        }
+    }
+
     /// How gradients are clipped, to be changed.
     pub(in crate::train) fn clipping_mut(&mut self) -> &mut Clipping {
         &mut self.clipping
