@@ -130,24 +130,29 @@ impl Toll {
     }
 
     /// Kills one child after another until the training in the folder is done, and gives the steps that there were
-    /// after each. Once there are enough kills, the last child may finish.
+    /// after each. Once there are enough kills, the last child may finish. The more children in a row came no further, the
+    /// longer the next may live: the machine may have become slower.
     fn take(&mut self, folder: &Path, mut time: impl FnMut() -> Duration) -> Result<Vec<u64>> {
-        let (backup, mut steps) = (folder.join("backup"), Vec::new());
+        let (backup, mut steps, mut idle) = (folder.join("backup"), Vec::new(), 0);
         while !folder.join("done").exists() {
             self.started += 1;
             assert!(self.started < 2000, "it does not come to an end: {self:?}");
             let mut child = start(Some(folder));
             if self.is_enough() {
                 assert!(child.wait().expect("it is this process's child").success(), "the last child has failed");
-            } else if kill_after(child, time()) {
+            } else if kill_after(child, time() * (1 + idle / 8)) {
                 self.killed += 1;
                 self.while_writing += usize::from(parts(folder) > 0);
             }
             if backup.exists() {
                 // Whatever the moment, it can be read, and a new trainer takes it.
-                steps.push(saved(&backup)?.training["step"].as_u64().expect("a number of steps"));
+                let step = saved(&backup)?.training["step"].as_u64().expect("a number of steps");
+                idle = if steps.last() == Some(&step) { idle + 1 } else { 0 };
+                steps.push(step);
                 let (mut model, mut trainer, _) = training(EPOCHS)?;
                 trainer.load_checkpoint(&mut model, &backup)?;
+            } else {
+                idle += 1;
             }
         }
         Ok(steps)

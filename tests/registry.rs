@@ -48,8 +48,9 @@ fn every_setting_is_needed_and_no_other_is_taken() -> Result<()> {
         for name in config.as_object().into_iter().flat_map(|config| config.keys()) {
             let mut less = config.clone();
             less.as_object_mut().unwrap().remove(name);
-            // No projection is none; and factors may stand for a size.
-            if !(kind == "Residual" && name == "projection") {
+            // No projection is none, files of before there were axes mean one; and factors may stand for a size.
+            let optional = [("Residual", "projection"), ("LayerNormalization", "axes")];
+            if !optional.contains(&(kind, name.as_str())) {
                 let message = refusal(kind, less);
                 let place = if name == "size" && kind == "UpSampling2d" { "factors" } else { name };
                 assert_eq!(message, format!("config.{place} must be given, got nothing"), "{kind}");
@@ -61,6 +62,13 @@ fn every_setting_is_needed_and_no_other_is_taken() -> Result<()> {
         }
         assert!(registry.make(kind, &json!(3)).is_err());
     }
+    Ok(())
+}
+
+#[test]
+fn a_layer_normalization_of_before_there_were_axes_has_one() -> Result<()> {
+    let before = json!({ "epsilon": 1e-3, "center": true, "scale": true });
+    assert_eq!(Registry::<f32>::new().make("LayerNormalization", &before)?.config()["axes"], 1);
     Ok(())
 }
 

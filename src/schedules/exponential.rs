@@ -2,7 +2,7 @@ use serde_json::{Value, json};
 
 use super::Schedule;
 use super::checks::{check_positive, check_rate};
-use super::pace::Pace;
+use super::pace::{Pace, pace_methods};
 use crate::error::Result;
 
 /// A rate that is multiplied with `factor` again and again:
@@ -29,21 +29,8 @@ impl Exponential {
     pub fn new(rate: f64, factor: f64) -> Self {
         Exponential { rate, factor, pace: Pace::every_step() }
     }
-
-    /// So many steps for the whole factor instead of 1.
-    #[must_use]
-    pub fn per(mut self, steps: u64) -> Self {
-        self.pace.steps = steps;
-        self
-    }
-
-    /// Whether the rate stays the same between two multiples of the steps. Default: no.
-    #[must_use]
-    pub fn staircase(mut self, staircase: bool) -> Self {
-        self.pace.staircase = staircase;
-        self
-    }
 }
+pace_methods!(Exponential, "for the whole factor");
 
 impl Schedule for Exponential {
     fn kind(&self) -> &str {

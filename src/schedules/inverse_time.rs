@@ -2,7 +2,7 @@ use serde_json::{Value, json};
 
 use super::Schedule;
 use super::checks::check_rate;
-use super::pace::Pace;
+use super::pace::{Pace, pace_methods};
 use crate::error::Result;
 
 /// A rate that falls as one over the time:
@@ -29,21 +29,8 @@ impl InverseTime {
     pub fn new(rate: f64, decay: f64) -> Self {
         InverseTime { rate, decay, pace: Pace::every_step() }
     }
-
-    /// So many steps in which the denominator grows by `decay` instead of 1.
-    #[must_use]
-    pub fn per(mut self, steps: u64) -> Self {
-        self.pace.steps = steps;
-        self
-    }
-
-    /// Whether the rate stays the same between two multiples of the steps. Default: no.
-    #[must_use]
-    pub fn staircase(mut self, staircase: bool) -> Self {
-        self.pace.staircase = staircase;
-        self
-    }
 }
+pace_methods!(InverseTime, "in which the denominator grows by `decay`");
 
 impl Schedule for InverseTime {
     fn kind(&self) -> &str {

@@ -26,3 +26,25 @@ impl Pace {
         check_steps(schedule, self.steps)
     }
 }
+
+/// The builder methods of a schedule that has a pace.
+macro_rules! pace_methods {
+    ($schedule:ident, $span:literal) => {
+        impl $schedule {
+            #[doc = concat!("So many steps ", $span, " instead of 1.")]
+            #[must_use]
+            pub fn per(mut self, steps: u64) -> Self {
+                self.pace.steps = steps;
+                self
+            }
+
+            /// Whether the rate stays the same between two multiples of the steps. Default: no.
+            #[must_use]
+            pub fn staircase(mut self, staircase: bool) -> Self {
+                self.pace.staircase = staircase;
+                self
+            }
+        }
+    };
+}
+pub(super) use pace_methods;
