@@ -1,13 +1,16 @@
 //! The optimizers through the trainer: PyTorch's and Keras's trajectories, and what the engine around the rules owes.
 
-use layerwise::losses::Samples;
+#[path = "common/ones.rs"]
+mod ones;
+
 use layerwise::optimizers::{
-    Adadelta, Adafactor, Adagrad, Adam, AdamW, Adamax, Lamb, Lion, Muon, Nadam, RAdam, RmsProp, Sgd,
+    Adadelta, Adafactor, Adagrad, Adam, AdamW, Adamax, Lamb, Lion, Muon, Nadam, RAdam, RmsProp, Sgd, Step,
 };
 use layerwise::prelude::*;
 use layerwise::schedules::{Cosine, Schedule};
 use layerwise::{to_tensor, values};
 use ndarray::{Array1, Array2, array};
+use ones::Ones;
 use serde_json::Value;
 
 fn numbers(value: &Value) -> Vec<f64> {
@@ -39,30 +42,6 @@ fn set<A: Scalar>(param: &mut Param<A>, data: &[f64]) -> Result<()> {
 /// The values of every parameter of a model.
 fn weights<A: Scalar>(model: &dyn Layer<A>) -> Result<Vec<Vec<A>>> {
     model.params().iter().map(|(_, param)| param.values().map(<[A]>::to_vec)).collect()
-}
-
-/// A loss of 0 whose gradient is 1 for every output.
-struct Ones;
-
-impl<A: Scalar> Loss<A> for Ones {
-    fn kind(&self) -> &str {
-        "Ones"
-    }
-
-    fn denominator(&self, _: &[usize], _: &Tensor<A>, _: Option<&[A]>) -> Result<A> {
-        Ok(A::one())
-    }
-
-    fn compute(
-        &self,
-        output: &Tensor<A>,
-        _: &Tensor<A>,
-        _: Samples<'_, A>,
-        _: bool,
-        _: &mut Context<A>,
-    ) -> Result<(A, Option<Tensor<A>>)> {
-        Ok((A::zero(), Some(Tensor::ones(output.raw_dim()))))
-    }
 }
 
 /// Two parameters whose gradients stand in a list. A sample is (share, step): it adds its share of that step's.
@@ -336,6 +315,31 @@ fn every_step_of_the_further_rules_is_that_of_pytorch_or_optax() -> Result<()> {
 #[test]
 fn every_step_of_the_further_rules_is_that_of_pytorch_or_optax_in_f32() -> Result<()> {
     compare_further::<f32>(1e-4, &[1, 3])
+}
+
+#[test]
+fn rules_that_take_tensors_whole_see_the_matrices_in_them() {
+    let file: Value = serde_json::from_str(include_str!("reference/optimizers_rules.json")).unwrap();
+    for case in file["whole"].as_array().unwrap() {
+        let rule: Box<dyn Optimizer<f64>> = match case["rule"].as_str().unwrap() {
+            "Adafactor" => Box::new(Adafactor::new(0.1)),
+            "Muon" => Box::new(Muon::new(0.02).weight_decay(0.0)),
+            other => panic!("{other}"),
+        };
+        let shape: Vec<usize> = numbers(&case["start"]["shape"]).into_iter().map(|extent| extent as usize).collect();
+        let mut w = numbers(&case["start"]["data"]);
+        let mut slots: Vec<Vec<f64>> =
+            (0..rule.slots().len()).map(|slot| vec![rule.slot_start(slot); rule.slot_len(slot, &shape)]).collect();
+        let mut room = Vec::new();
+        assert!(rule.takes_tensors());
+        for (at, (g, after)) in lists(&case["grads"]).iter().zip(lists(&case["after"])).enumerate() {
+            let rate = rule.schedule().rate(at as u64);
+            let step = Step { number: at as u64 + 1, rate, decay: 0.0 };
+            let mut slots: Vec<&mut [f64]> = slots.iter_mut().map(Vec::as_mut_slice).collect();
+            rule.update_tensor(step, &shape, &mut w, g, &mut slots, &mut room);
+            assert_close(&w, &after, 1e-11, &format!("{} of {shape:?}, step {at}", case["rule"]));
+        }
+    }
 }
 
 #[test]

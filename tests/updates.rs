@@ -3,14 +3,16 @@
 
 #[path = "common/cases.rs"]
 mod cases;
+#[path = "common/ones.rs"]
+mod ones;
 
 use cases::{cases, counts, tensor};
 use layerwise::layers::{DepthwiseConv2d, SeparableConv1d};
-use layerwise::losses::Samples;
 use layerwise::prelude::*;
 use layerwise::schedules::Cosine;
 use layerwise::{io, values};
 use ndarray::{Array1, Array2, ArrayD, Axis, array};
+use ones::Ones;
 use serde_json::Value;
 
 const FILE: &str = include_str!("reference/updates_keras_torch.json");
@@ -51,30 +53,6 @@ fn assert_close<A: Scalar>(place: &str, got: &[A], expected: &[f64], tolerance: 
 
 fn message<T>(outcome: Result<T>) -> String {
     outcome.err().map_or_else(|| "no error".into(), |error| error.to_string())
-}
-
-/// A loss of 0 whose gradient is 1 for every output.
-struct Ones;
-
-impl<A: Scalar> Loss<A> for Ones {
-    fn kind(&self) -> &str {
-        "Ones"
-    }
-
-    fn denominator(&self, _: &[usize], _: &Tensor<A>, _: Option<&[A]>) -> Result<A> {
-        Ok(A::one())
-    }
-
-    fn compute(
-        &self,
-        output: &Tensor<A>,
-        _: &Tensor<A>,
-        _: Samples<'_, A>,
-        _: bool,
-        _: &mut Context<A>,
-    ) -> Result<(A, Option<Tensor<A>>)> {
-        Ok((A::zero(), Some(Tensor::ones(output.raw_dim()))))
-    }
 }
 
 /// Three weights whose gradients stand in a list. A sample is (share, step): it adds its share of that step's.

@@ -53,7 +53,6 @@ impl Adafactor {
         let share = fresh / A::of(rows.len() as f64);
         g.chunks_exact(width).for_each(|g| update::mean_square(columns, g, A::one(), share));
         let mean = at_least(rows.iter().fold(A::zero(), |sum, &mean| sum + mean) / A::of(rows.len() as f64), epsilon);
-        u.fill(A::zero());
         for ((u, g), &row) in u.chunks_exact_mut(width).zip(g.chunks_exact(width)).zip(rows.iter()) {
             Self::divide(u, g, columns, row / mean);
         }

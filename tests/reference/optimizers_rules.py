@@ -5,7 +5,10 @@ Run: python optimizers_rules.py      Made with torch 2.15.0, optax 0.2.8, jax 0.
 Start and gradients are those of optimizers_torch.json: two parameters, (3, 4) and
 (5,), and 25 steps, of which step 8 is all zeros. A case holds the settings that are
 not ours by default ("numbers" and "switches", by our names), the rates where they
-change ("lrs"), and the weights after the steps in "steps".
+change ("lrs"), and the weights after the steps in "steps". "whole" has tensors of
+other shapes for the rules that take them whole: Muon's tall matrix and its kernel of
+a convolution (one matrix, all axes but the last by the last, transposed there), and
+Adafactor's several matrices in one tensor.
 
 Muon: PyTorch's for the matrix, which stands transposed there (outputs by inputs),
 with its bfloat16 taken out so that both compute in float64; PyTorch's AdamW for the
@@ -18,7 +21,7 @@ import numpy as np
 import optax
 import torch
 
-from common import HERE, tensors, write
+from common import HERE, rng, tensor, tensors, write
 
 jax.config.update("jax_enable_x64", True)
 torch.set_num_threads(1)
@@ -112,4 +115,28 @@ optax_case("lion options", "Lion", optax.lion(0.01, 0.8, 0.95, weight_decay=0.1)
 optax_case("lamb", "Lamb", optax.lamb(0.02), 0.02)
 optax_case("lamb options", "Lamb", optax.lamb(0.02, 0.8, 0.95, 1e-3, weight_decay=0.1), 0.02, BETAS | DECAY | {"epsilon": 1e-3})
 
-write("optimizers_rules.json", {"steps": STEPS}, CASES)
+
+
+def whole(rule, shape, to_theirs, to_ours, make):
+    """Weights of one tensor of a shape after each of 6 steps of a rule that takes it whole."""
+    r = rng(f"whole {rule} {shape}")
+    start, grads = r.normal(size=shape), [r.normal(size=shape) for _ in range(6)]
+    p = torch.tensor(to_theirs(start))
+    o, after = make([p]), []
+    for g in grads:
+        p.grad = torch.tensor(to_theirs(g))
+        o.step()
+        after.append(to_ours(p.numpy().copy()))
+    return {"rule": rule, "start": tensor(start), "grads": tensors(grads), "after": tensors(after)}
+
+
+def turned(x):
+    return np.ascontiguousarray(x.reshape(-1, x.shape[-1]).T)
+
+
+WHOLE = [whole("Adafactor", (2, 3, 4), lambda x: x, lambda x: x, lambda p: torch.optim.Adafactor(p, lr=0.1))]
+for shape in [(6, 3), (2, 2, 3, 5)]:
+    WHOLE.append(whole("Muon", shape, turned, lambda x, shape=shape: x.T.reshape(shape),
+                       lambda p: torch.optim.Muon(p, lr=0.02, weight_decay=0.0)))
+
+write("optimizers_rules.json", {"steps": STEPS, "whole": WHOLE}, CASES)
