@@ -17,7 +17,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 /// m, k, n of the products of the workloads, forward and backward, and of squares, thin and small ones.
-const SHAPES: [(&str, usize, usize, usize); 18] = [
+const SHAPES: [(&str, usize, usize, usize); 22] = [
     ("iris_first", 32, 4, 64),
     ("iris_hidden", 32, 64, 64),
     ("iris_last", 32, 64, 3),
@@ -31,7 +31,11 @@ const SHAPES: [(&str, usize, usize, usize); 18] = [
     ("one_row", 1, 784, 512),
     ("one_column", 512, 784, 1),
     ("thin", 1024, 8, 8),
+    ("ragged", 1000, 16, 24),
+    ("tiny", 2, 2, 2),
+    ("square_8", 8, 8, 8),
     ("square_16", 16, 16, 16),
+    ("square_24", 24, 24, 24),
     ("square_64", 64, 64, 64),
     ("square_256", 256, 256, 256),
     ("square_512", 512, 512, 512),
@@ -53,14 +57,16 @@ fn products(criterion: &mut Criterion) {
         group.bench_function(BenchmarkId::new("ndarray", &shape), |bencher| {
             bencher.iter(|| general_mat_mul(1.0, &a, &b, 0.0, &mut c));
         });
-        // The weight gradient reads the left factor transposed.
-        let a = random(k, m);
-        group.bench_function(BenchmarkId::new("layerwise_transposed", &shape), |bencher| {
-            bencher.iter(|| matmul(a.t(), b.view(), c.view_mut()));
-        });
-        group.bench_function(BenchmarkId::new("ndarray_transposed", &shape), |bencher| {
-            bencher.iter(|| general_mat_mul(1.0, &a.t(), &b, 0.0, &mut c));
-        });
+        // The weight gradient reads the left factor transposed, the input's gradient the right one.
+        let (left, right) = (random(k, m), random(n, k));
+        for (form, a, b) in [("left_transposed", left.t(), b.view()), ("right_transposed", a.view(), right.t())] {
+            group.bench_function(BenchmarkId::new(format!("layerwise_{form}"), &shape), |bencher| {
+                bencher.iter(|| matmul(a, b, c.view_mut()));
+            });
+            group.bench_function(BenchmarkId::new(format!("ndarray_{form}"), &shape), |bencher| {
+                bencher.iter(|| general_mat_mul(1.0, &a, &b, 0.0, &mut c));
+            });
+        }
         group.finish();
     }
 }

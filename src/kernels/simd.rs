@@ -18,6 +18,17 @@ pub(crate) enum Level {
     Avx512 = 3,
 }
 
+impl Level {
+    /// The length of a register of it.
+    pub(crate) fn bytes(self) -> usize {
+        match self {
+            Level::Baseline => 16,
+            Level::Avx2 => 32,
+            Level::Avx512 => 64,
+        }
+    }
+}
+
 /// Asked once, then read from memory.
 #[inline]
 pub(crate) fn level() -> Level {

@@ -53,7 +53,14 @@ pub trait Vector: Copy {
         let mut lanes = [Self::Item::zero(); MOST_LANES];
         // SAFETY: no register is longer than the array.
         unsafe { self.store(lanes.as_mut_ptr()) };
-        lanes[..Self::LANES].iter().fold(Self::Item::zero(), |sum, &lane| sum + lane)
+        let mut half = Self::LANES / 2;
+        while half > 0 {
+            for lane in 0..half {
+                lanes[lane] += lanes[lane + half];
+            }
+            half /= 2;
+        }
+        lanes[0]
     }
 }
 

@@ -12,7 +12,7 @@ use super::super::simd::by_level;
 use super::super::transpose::transpose;
 use super::super::vector::Vector;
 use super::tile::{Ahead, Factor, Finish, Target, WAIT, tile};
-use super::{Ending, Matrix};
+use super::{Ending, Matrix, NEAR};
 
 /// The most depth that is summed up in registers before the sums go to memory, where a tile's width hides that its factors
 /// come from the second cache.
@@ -37,11 +37,12 @@ const ROWS: usize = 16;
 /// From how many columns on a left factor that lies in columns is packed: each column that is copied serves as often.
 const MANY: usize = 48;
 
+/// So many bytes from its first column to its last, a left factor that lies in columns is read as it stands: what its columns
+/// push out of the first cache is still in the second.
+const NEAR_COLUMNS: usize = 1 << 18;
+
 /// The most columns that are packed at once where the left factor is larger than a block.
 const WIDTH: usize = 1024;
-
-/// A right factor of at most so many elements is near enough to be used as it stands: 16 KiB of `f32`.
-const NEAR: usize = 1 << 12;
 
 /// From how many tiles' height on wide tiles leave few rows over. Long sums of few rows are faster in others all the same.
 const TALL: usize = 8;
@@ -65,13 +66,20 @@ struct Plan {
 impl Plan {
     fn of<V: Vector>(a: &Matrix<'_, V::Item>, b: &Matrix<'_, V::Item>) -> Self {
         let most = if V::TILE.1 < 3 { NARROW_DEPTH } else { DEPTH };
-        let even = |most: usize| a.columns.div_ceil(a.columns.div_ceil(most).max(1));
+        // Small products are over before a division is.
+        let even = |most: usize| match a.columns {
+            depth if depth <= most => depth,
+            depth => depth.div_ceil(depth.div_ceil(most)),
+        };
         let mut depth = even(most);
-        let as_it_stands = b.column_stride == 1 && (b.rows * b.columns <= NEAR || a.rows <= V::TILE.0);
-        let exact = b.columns.div_ceil(V::LANES) == V::WIDE.1 && (!as_it_stands || b.columns.is_multiple_of(V::LANES));
+        let as_it_stands = b.column_stride == 1
+            && b.columns.is_multiple_of(V::LANES)
+            && (b.rows * b.columns <= NEAR || a.rows <= V::TILE.0);
+        let exact = b.columns.div_ceil(V::LANES) == V::WIDE.1;
         let tall = a.rows >= TALL * V::WIDE.0 && a.rows >= a.columns;
         let tile = if exact && tall { V::WIDE } else { V::TILE };
-        let packs_left = a.column_stride != 1 && depth >= WAIT && b.columns >= MANY;
+        let far = a.column_stride * depth * size_of::<V::Item>() > NEAR_COLUMNS;
+        let packs_left = a.column_stride != 1 && far && depth >= WAIT && b.columns >= MANY;
         if packs_left && depth < a.columns {
             depth = even((PANELS / a.rows).clamp(LEAST_DEPTH.min(most), most));
         }
@@ -91,6 +99,9 @@ impl Plan {
     fn next<V: Vector>(&self, a: Matrix<'_, V::Item>, b: Matrix<'_, V::Item>, row: usize, from: usize) -> [Ahead; 2] {
         let depth_of = |from: usize| self.depth.min(a.columns - from);
         let rows = self.rows.min(a.rows - row);
+        if row + rows == a.rows && from + depth_of(from) == a.columns {
+            return [Ahead::NOTHING; 2];
+        }
         // The steps of this block's tiles; the strips' own lines come first.
         let strip = self.tile.1 * V::LANES;
         let steps = rows.div_ceil(self.tile.0) * b.columns.div_ceil(strip) * depth_of(from);
@@ -101,9 +112,6 @@ impl Plan {
             return [over(Ahead::of(a.part(next, rows, from, depth_of(from)))), Ahead::NOTHING];
         }
         let from = from + depth_of(from);
-        if from == a.columns {
-            return [Ahead::NOTHING; 2];
-        }
         let (left, right) = (
             a.part(0, self.rows.min(a.rows), from, depth_of(from)),
             b.part(from, depth_of(from), 0, strip.min(b.columns)),
@@ -127,7 +135,7 @@ impl Plan {
 by_level! {
     /// c = ending(a b), with c in rows that start `row_stride` apart.
     pub(super) fn product<A>(
-        a: Matrix<'_, A>, b: Matrix<'_, A>, c: &mut [A], row_stride: usize, ending: Ending<'_, A>,
+        a: &Matrix<'_, A>, b: &Matrix<'_, A>, c: &mut [A], row_stride: usize, ending: &Ending<'_, A>,
     ) = blocks
 }
 
@@ -135,12 +143,13 @@ by_level! {
 /// The instruction set of `V`.
 #[inline(always)]
 unsafe fn blocks<V: Vector>(
-    a: Matrix<'_, V::Item>,
-    b: Matrix<'_, V::Item>,
+    a: &Matrix<'_, V::Item>,
+    b: &Matrix<'_, V::Item>,
     c: &mut [V::Item],
     row_stride: usize,
-    ending: Ending<'_, V::Item>,
+    ending: &Ending<'_, V::Item>,
 ) {
+    let (a, b) = (*a, *b);
     let plan = Plan::of::<V>(&a, &b);
     let room_left = plan.room_left(a.rows);
     let mut room = Scratch::of(room_left + plan.room::<V>(a.rows, b.columns));
@@ -212,44 +221,34 @@ impl<A: Real> Strips<'_, A> {
     /// The instruction set of `V`.
     #[inline(always)]
     unsafe fn run<V: Vector<Item = A>>(mut self, room: &mut [A]) {
-        // Packed strips are filled up with zeros to whole registers; columns that stand as they are get a strip of
-        // their own for what does not fill one.
+        // Packed strips are filled up with zeros to whole registers; columns that stand as they are fill them.
         let columns = self.b.columns;
-        let registers = if self.packed { columns.div_ceil(V::LANES) } else { columns / V::LANES };
-        let strips = registers.div_ceil(self.tile.1);
+        let registers = columns.div_ceil(V::LANES);
+        let strips = if registers <= self.tile.1 { registers.min(1) } else { registers.div_ceil(self.tile.1) };
         let (mut column, mut left) = (0, registers);
         for strip in 0..strips {
-            let vectors = left.div_ceil(strips - strip);
+            let vectors = if strip + 1 == strips { left } else { left.div_ceil(strips - strip) };
             left -= vectors;
             let width = (vectors * V::LANES).min(columns - column);
             let packed = if self.packed && self.all_packed { column * self.b.rows } else { 0 };
             // SAFETY: the instruction set is there, as the caller promises.
             unsafe {
                 match vectors {
-                    1 => self.strip::<V, 1, false>(column, width, &mut room[packed..]),
-                    2 => self.strip::<V, 2, false>(column, width, &mut room[packed..]),
-                    3 if V::TILE.1 == 3 => self.strip::<V, 3, false>(column, width, &mut room[packed..]),
-                    4 if V::WIDE.1 == 4 => self.strip::<V, 4, false>(column, width, &mut room[packed..]),
+                    1 => self.strip::<V, 1>(column, width, &mut room[packed..]),
+                    2 => self.strip::<V, 2>(column, width, &mut room[packed..]),
+                    3 if V::TILE.1 == 3 => self.strip::<V, 3>(column, width, &mut room[packed..]),
+                    4 if V::WIDE.1 == 4 => self.strip::<V, 4>(column, width, &mut room[packed..]),
                     _ => unreachable!("a strip is no wider than a tile"),
                 }
             }
             column += width;
-        }
-        if column < columns {
-            // SAFETY: the instruction set is there, as the caller promises.
-            unsafe { self.strip::<V, 1, true>(column, columns - column, room) };
         }
     }
 
     /// # Safety
     /// The instruction set of `V`.
     #[inline(always)]
-    unsafe fn strip<V: Vector<Item = A>, const VECTORS: usize, const PARTLY: bool>(
-        &mut self,
-        column: usize,
-        width: usize,
-        room: &mut [A],
-    ) {
+    unsafe fn strip<V: Vector<Item = A>, const VECTORS: usize>(&mut self, column: usize, width: usize, room: &mut [A]) {
         let depth = self.b.rows;
         let here = self.b.part(0, depth, column, width);
         let full = VECTORS * V::LANES;
@@ -268,7 +267,7 @@ impl<A: Real> Strips<'_, A> {
             } else {
                 Factor { data: here.data.as_ptr(), across: 1, along: self.b.row_stride }
             };
-            self.down::<V, VECTORS, PARTLY>(b, column, mask);
+            self.down::<V, VECTORS>(b, column, mask);
         }
     }
 
@@ -277,7 +276,7 @@ impl<A: Real> Strips<'_, A> {
     /// # Safety
     /// The instruction set of `V`, and a right factor of the depth and width of the strip.
     #[inline(always)]
-    unsafe fn down<V: Vector<Item = A>, const VECTORS: usize, const PARTLY: bool>(
+    unsafe fn down<V: Vector<Item = A>, const VECTORS: usize>(
         &mut self,
         b: Factor<A>,
         column: usize,
@@ -298,12 +297,12 @@ impl<A: Real> Strips<'_, A> {
             unsafe {
                 match rows {
                     8 if V::rows(VECTORS) == 8 || VECTORS == 1 => {
-                        self.tile::<V, 8, VECTORS, PARTLY>(row, column, b, mask, finish)
+                        self.tile::<V, 8, VECTORS>(row, column, b, mask, finish)
                     }
-                    6 if V::rows(VECTORS) == 6 => self.tile::<V, 6, VECTORS, PARTLY>(row, column, b, mask, finish),
-                    4 => self.tile::<V, 4, VECTORS, PARTLY>(row, column, b, mask, finish),
-                    2 => self.tile::<V, 2, VECTORS, PARTLY>(row, column, b, mask, finish),
-                    _ => self.tile::<V, 1, VECTORS, PARTLY>(row, column, b, mask, finish),
+                    6 if V::rows(VECTORS) == 6 => self.tile::<V, 6, VECTORS>(row, column, b, mask, finish),
+                    4 => self.tile::<V, 4, VECTORS>(row, column, b, mask, finish),
+                    2 => self.tile::<V, 2, VECTORS>(row, column, b, mask, finish),
+                    _ => self.tile::<V, 1, VECTORS>(row, column, b, mask, finish),
                 }
             }
             row += rows;
@@ -313,7 +312,7 @@ impl<A: Real> Strips<'_, A> {
     /// # Safety
     /// As for [`down`](Self::down).
     #[inline(always)]
-    unsafe fn tile<V: Vector<Item = A>, const ROWS: usize, const VECTORS: usize, const PARTLY: bool>(
+    unsafe fn tile<V: Vector<Item = A>, const ROWS: usize, const VECTORS: usize>(
         &mut self,
         row: usize,
         column: usize,
@@ -336,13 +335,13 @@ impl<A: Real> Strips<'_, A> {
         unsafe {
             if self.panels.is_none() && along == 1 {
                 let a = Factor { along: 1, ..a };
-                return tile::<V, ROWS, VECTORS, PARTLY>(depth, a, b, target, mask, finish, ahead);
+                return tile::<V, ROWS, VECTORS, false>(depth, a, b, target, mask, finish, ahead);
             }
             let a = match self.panels {
                 Some(panels) => Factor { data: panels[row * depth..].as_ptr(), across: 1, along: ROWS },
                 None => Factor { across: 1, ..a },
             };
-            tile::<V, ROWS, VECTORS, PARTLY>(depth, a, b, target, mask, finish, ahead);
+            tile::<V, ROWS, VECTORS, false>(depth, a, b, target, mask, finish, ahead);
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use super::super::math::Real;
 use super::super::simd::level;
-use super::drive::product;
+use super::narrow::product;
 use super::{Ending, Matrix};
 
 /// The most columns that count as few.
@@ -25,7 +25,7 @@ pub(super) fn few<A: Real>(a: Matrix<'_, A>, b: Matrix<'_, A>, c: &mut [A], row_
     for row in (0..a.rows).step_by(BLOCK) {
         let rows = BLOCK.min(a.rows - row);
         let block = a.part(row, rows, 0, a.columns);
-        product(level(), b.t(), block.t(), &mut turned, BLOCK, Ending::sum(A::zero()));
+        product(level(), &b.t(), &block.t(), &mut turned, BLOCK, &Ending::sum(A::zero()));
         for (at, c) in c[row * row_stride..].chunks_mut(row_stride).enumerate().take(rows) {
             let c = &mut c[..b.columns];
             for (column, c) in c.iter_mut().enumerate() {

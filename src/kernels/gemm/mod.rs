@@ -3,7 +3,9 @@
 mod drive;
 mod few;
 mod line;
+mod narrow;
 mod tile;
+mod tiny;
 
 use ndarray::{ArrayView2, ArrayViewMut2};
 
@@ -112,6 +114,18 @@ impl<A: Real> Ending<'_, A> {
     }
 }
 
+/// The most multiplications of a product that is over before much is decided.
+const SMALL: usize = 1 << 14;
+
+/// A right factor of at most so many elements is near enough to be used as it stands: 16 KiB of `f32`.
+const NEAR: usize = 1 << 12;
+
+/// Up to so many rows a right factor is used as it stands, wherever it is.
+const FEW_ROWS: usize = 8;
+
+/// From so many rows on even a near one is copied where its rows do not fill their registers.
+const MANY_ROWS: usize = 32;
+
 /// c = ending(a b), with c in rows that start `row_stride` apart.
 ///
 /// Serial: whoever calls owns the threads.
@@ -123,6 +137,9 @@ pub(crate) fn gemm<A: Real>(a: Matrix<'_, A>, b: Matrix<'_, A>, c: &mut [A], row
         return;
     }
     assert!((a.rows - 1) * row_stride + b.columns <= c.len());
+    if tiny::is_tiny(&a, &b) {
+        return tiny::product(&a, &b, c, row_stride, ending);
+    }
     let best = level();
     if with_a_line(best, &a, &b, c, row_stride, ending) {
         return;
@@ -131,8 +148,24 @@ pub(crate) fn gemm<A: Real>(a: Matrix<'_, A>, b: Matrix<'_, A>, c: &mut [A], row
         return few::few(a, b, c, row_stride, ending);
     }
     // Half a register is enough for few columns.
-    let narrow = b.columns * size_of::<A>() <= 32;
-    drive::product(if narrow { best.min(Level::Avx2) } else { best }, a, b, c, row_stride, ending);
+    let level = if b.columns * size_of::<A>() <= Level::Avx2.bytes() { best.min(Level::Avx2) } else { best };
+    let lanes = level.bytes() / size_of::<A>();
+    let near = b.rows * b.columns <= NEAR;
+    if (b.columns <= lanes && near) || a.rows * a.columns * b.columns <= SMALL {
+        return narrow::product(level, &a, &b, c, row_stride, &ending);
+    }
+    // A right factor that is not copied is used as it stands where it fills registers, and what is over for itself.
+    let stands = b.column_stride == 1 && (a.rows <= FEW_ROWS || (a.rows < MANY_ROWS && near));
+    let over = if stands { b.columns % lanes } else { 0 };
+    let whole = b.columns - over;
+    if whole > 0 {
+        let (b, ending) = (b.part(0, b.rows, 0, whole), ending.part(0, whole, true, true));
+        drive::product(level, &a, &b, c, row_stride, &ending);
+    }
+    if over > 0 {
+        let (b, ending) = (b.part(0, b.rows, whole, over), ending.part(whole, over, true, true));
+        narrow::product(level, &a, &b, &mut c[whole..], row_stride, &ending);
+    }
 }
 
 /// Does a product with one row or one column, and tells whether it was one that is better done so.
@@ -263,8 +296,12 @@ mod tests {
                 assert!(c.slice(s![..m - 1, n..]).iter().all(|x| x.is_nan()), "{m}x{k}x{n} wrote beside its columns");
             };
             run(&|c, ending| gemm(left, right, c, n + 3, ending));
+            if k > 0 {
+                run(&|c, ending| tiny::product(&left, &right, c, n + 3, ending));
+            }
             for level in [Level::Baseline, Level::Avx2, Level::Avx512] {
-                run(&|c, ending| drive::product(level, left, right, c, n + 3, ending));
+                run(&|c, ending| drive::product(level, &left, &right, c, n + 3, &ending));
+                run(&|c, ending| narrow::product(level, &left, &right, c, n + 3, &ending));
             }
         }
         if n == 1 {
@@ -286,6 +323,9 @@ mod tests {
             (53, 40, 60),
             (131, 300, 64),
             (50, 33, 30),
+            (12, 60, 44),
+            (5, 100, 70),
+            (1100, 70, 64),
             (20, 1600, 48),
             (128, 70, 40),
             (300, 100, 70),
