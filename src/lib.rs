@@ -52,6 +52,7 @@ mod seed;
 mod summary;
 mod tensor;
 pub mod train;
+mod workers;
 
 pub use constraints::{Constraint, NormConstraint};
 pub use context::{AllReduce, Context, Frame, Mode};

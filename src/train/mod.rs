@@ -19,11 +19,11 @@ mod refresh;
 mod settings;
 mod shard;
 mod shared_sum;
+mod slices;
 mod step;
 mod task;
 mod trainer;
 mod updates;
-mod workers;
 
 pub use callbacks::{Callback, CallbackState, Event, Progress};
 pub use history::{Epoch, History, Report};

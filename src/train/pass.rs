@@ -7,13 +7,13 @@ use super::penalty::penalty;
 use super::shard::{Job, Shard};
 use super::shared_sum::SharedSum;
 use super::task::{Batch, Plan, Size, Targets, Task};
-use super::workers::Workers;
 use crate::context::{AllReduce, Context, Mode};
 use crate::error::{Error, Result};
 use crate::gradients::{Binding, Gradients};
 use crate::layer::Layer;
 use crate::scalar::Scalar;
 use crate::tensor::{Tensor, values};
+use crate::workers::Workers;
 
 /// The shards with their contexts, kept from pass to pass.
 pub(super) struct Pass<A: Scalar> {

@@ -8,11 +8,11 @@ use super::online::Online;
 use super::pass::Pass;
 use super::rate_sweep::RateSweep;
 use super::trainer::{Trainer, Validation};
-use super::workers::Workers;
 use crate::data::{Dataset, IntoDataset};
 use crate::error::{Error, Result};
 use crate::layer::Layer;
 use crate::scalar::Scalar;
+use crate::workers::Workers;
 
 /// Finds a learning rate by a sweep (Smith 2017): a short training in which the rate grows from step to step, by equal
 /// factors, from a rate that changes nothing to one at which the loss runs away. Rates are good where the loss falls.

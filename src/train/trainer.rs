@@ -9,7 +9,6 @@ use super::history::{History, Report};
 use super::online::Online;
 use super::pass::Pass;
 use super::task::{Batch, Rows};
-use super::workers::Workers;
 use crate::data::augmentation::{Augment, Augmentations};
 use crate::data::{Dataset, IntoDataset, ValidationSplit};
 use crate::error::{Error, Result};
@@ -20,6 +19,7 @@ use crate::model::{Model, check_samples, with_context, with_input};
 use crate::optimizers::Optimizer;
 use crate::scalar::{Element, Scalar};
 use crate::tensor::Tensor;
+use crate::workers::Workers;
 
 /// More threads or shards than this are a slip of the finger, and the system may refuse them.
 pub(super) const MOST_THREADS: usize = 4096;

@@ -8,7 +8,8 @@ use crate::error::{Error, Result};
 use crate::gradients::Gradients;
 use crate::kernels::reduce;
 use crate::scalar::Scalar;
-use crate::train::workers::{Chunks, Workers};
+use crate::train::slices::Chunks;
+use crate::workers::Workers;
 
 /// What `clip_norm` adds to the norm before it divides, as PyTorch's `clip_grad_norm_` does.
 const CLIP_EPSILON: f64 = 1e-6;

@@ -26,13 +26,14 @@ use tensors::Tensors;
 use weights::{Ties, collect, constrain};
 
 use super::rate::RateControl;
-use super::workers::{Chunks, MOST_SLOTS, SliceTable, Workers};
+use super::slices::{Chunks, MOST_SLOTS, SliceTable};
 use crate::error::{Error, Result};
 use crate::gradients::{Binding, Gradients};
 use crate::layer::Layer;
 use crate::optimizers::Optimizer;
 use crate::param::ParamId;
 use crate::scalar::Scalar;
+use crate::workers::Workers;
 
 /// The elements that are treated at once: a chunk of the weight, its gradient and two moments fit the first cache.
 const CHUNK: usize = 2048;

@@ -1,6 +1,6 @@
 //! What is done to each part of each weight in one step.
 
-use super::super::workers::Chunk;
+use super::super::slices::Chunk;
 use super::CHUNK;
 use super::groups::Share;
 use crate::gradients::Gradients;

@@ -2,11 +2,12 @@
 
 use std::sync::Mutex;
 
-use super::super::workers::{Chunks, Slices, Workers};
+use super::super::slices::{Chunks, Slices};
 use super::Sweep;
 use super::slots::Slots;
 use crate::optimizers::Optimizer;
 use crate::scalar::Scalar;
+use crate::workers::Workers;
 
 /// What such a rule needs besides weights and slots; empty for other rules.
 pub(super) struct Tensors<A> {

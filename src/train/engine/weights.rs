@@ -5,7 +5,7 @@ use crate::layer::Layer;
 use crate::param::{Param, Visitor};
 use crate::scalar::Scalar;
 use crate::tensor::Tensor;
-use crate::train::workers::Slices;
+use crate::train::slices::Slices;
 
 /// The model's weights, each in the place of its span.
 pub(super) fn collect<'a, A: Scalar>(model: &'a mut dyn Layer<A>, binding: &Binding, slices: &mut Slices<'a, A>) {
