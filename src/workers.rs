@@ -103,6 +103,12 @@ impl Workers {
     }
 }
 
+impl Default for Workers {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Drop for Workers {
     fn drop(&mut self) {
         self.shared.stop.store(true, Ordering::SeqCst);

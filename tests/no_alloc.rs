@@ -370,15 +370,17 @@ fn two_models_in_turn(pieces: &mut [Piece]) -> Result<()> {
     Ok(())
 }
 
-/// A batch that is large enough to be shared out.
+/// A batch that is large enough to be shared out, and one row that meets a layer that is.
 fn predictions_on_two_threads() -> Result<()> {
-    let mut model = Sequential::new().add(Dense::new(128).activation(Activation::Relu)).add(Dense::new(10));
+    let mut model = Sequential::new().add(Dense::new(512).activation(Activation::Relu)).add(Dense::new(10));
     model.initialize(&[300], 0)?;
     let trainer = Trainer::new(SoftmaxCrossEntropy::new(), Adam::new(1e-3)).threads(2);
-    let x = wave(&[128, 300]);
-    let predict = |count| (0..count).try_for_each(|_| trainer.predict(&model, &x).map(drop));
-    predict(20)?;
-    assert_eq!(allocations(|| predict(20))?, 0, "predictions on two threads allocate");
+    for rows in [128, 1] {
+        let x = wave(&[rows, 300]);
+        let predict = |count| (0..count).try_for_each(|_| trainer.predict(&model, &x).map(drop));
+        predict(20)?;
+        assert_eq!(allocations(|| predict(20))?, 0, "predictions of {rows} rows on two threads allocate");
+    }
     Ok(())
 }
 

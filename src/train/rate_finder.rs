@@ -192,7 +192,7 @@ impl<A: Scalar> Trainer<A> {
             engine: self.engine.anew(),
             pass: Pass::new(),
             workers: Workers::new(),
-            serving: Mutex::new(Workers::new()),
+            serving: Arc::default(),
             ..*self
         };
         let result = inside(&mut other);

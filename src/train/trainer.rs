@@ -12,6 +12,7 @@ use super::task::{Batch, Rows};
 use crate::data::augmentation::{Augment, Augmentations};
 use crate::data::{Dataset, IntoDataset, ValidationSplit};
 use crate::error::{Error, Result};
+use crate::kernels::gemm::with_help;
 use crate::layer::Layer;
 use crate::losses::Loss;
 use crate::metrics::Metric;
@@ -84,7 +85,7 @@ pub struct Trainer<A: Scalar = f32> {
     pub(super) pass: Pass<A>,
     pub(super) workers: Workers,
     /// Those that share predictions, for which a trainer is only borrowed.
-    pub(super) serving: Mutex<Workers>,
+    pub(super) serving: Arc<Mutex<Workers>>,
 }
 
 impl Trainer {
@@ -121,7 +122,7 @@ impl<A: Scalar> Trainer<A> {
             engine: Engine::new(Arc::new(optimizer)),
             pass: Pass::new(),
             workers: Workers::new(),
-            serving: Mutex::new(Workers::new()),
+            serving: Arc::default(),
         }
     }
 
@@ -325,7 +326,7 @@ impl<A: Scalar> Trainer<A> {
     }
 
     /// The outputs of a network for samples, axis 0 the batch, any strides: [`Model::predict`], shared out over this
-    /// trainer's threads where the work is worth it.
+    /// trainer's threads where the work is worth it: the samples, or for a single one the columns of large dense layers.
     ///
     /// # Errors
     /// Where the samples do not fit the network.
@@ -337,7 +338,7 @@ impl<A: Scalar> Trainer<A> {
     {
         check_samples(x.shape())?;
         if x.shape()[0] == 1 {
-            return model.predict(x);
+            return with_help(&self.serving, self.threads, || model.predict(x));
         }
         with_input(x, |x| self.predict_shared(model, x))
     }

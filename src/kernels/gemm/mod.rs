@@ -4,11 +4,13 @@ mod drive;
 mod few;
 mod line;
 mod narrow;
+mod shared;
 mod tile;
 mod tiny;
 
 use ndarray::{ArrayView2, ArrayViewMut2};
 
+pub(crate) use shared::with_help;
 pub(super) use tile::{Finish, write};
 
 use super::activation::relu;
@@ -128,7 +130,7 @@ const MANY_ROWS: usize = 32;
 
 /// c = ending(a b), with c in rows that start `row_stride` apart.
 ///
-/// Serial: whoever calls owns the threads.
+/// On the calling thread: whoever calls owns the threads, and may lend them for one case (`shared`).
 pub(crate) fn gemm<A: Real>(a: Matrix<'_, A>, b: Matrix<'_, A>, c: &mut [A], row_stride: usize, ending: Ending<'_, A>) {
     a.check();
     b.check();
@@ -182,8 +184,8 @@ fn with_a_line<A: Real>(
     if a.rows == 1 && a.column_stride == 1 && (long || b.column_stride == 1) {
         let y = &mut c[..b.columns];
         match b.column_stride {
-            1 => line::row(best, a.data, *b, ending.beta, y),
-            _ => line::column(best, b.t(), a.data, ending.beta, y),
+            1 => shared::row(best, a.data, *b, ending.beta, y),
+            _ => shared::column(best, b.t(), a.data, ending.beta, y),
         }
         ending.finish(y, b.columns);
         return true;
