@@ -14,28 +14,20 @@ use super::super::vector::Vector;
 use super::tile::{Ahead, Factor, Finish, Target, WAIT, tile};
 use super::{Ending, Matrix, NEAR};
 
-/// The most depth that is summed up in registers before the sums go to memory, where a tile's width hides that its factors
-/// come from the second cache.
-const DEPTH: usize = 784;
+/// The bytes of a strip of the right factor: it stays in the first cache while the tiles go down the rows.
+const STRIP: usize = 24 << 10;
 
-/// The same for narrow tiles: a strip of the right factor and a panel of the left one stay in the first cache.
+/// The most depth of narrow tiles, which go through their strip soon.
 const NARROW_DEPTH: usize = 320;
 
 /// The most elements of the left factor that the tiles of a strip go through: they stay in the second cache.
 const BLOCK: usize = 1 << 17;
 
-/// The most elements of the panels of a left factor that comes from far memory: they stay in the second cache together
-/// with the next ones, which are fetched meanwhile.
-const PANELS: usize = 1 << 15;
-
-/// The least depth that is worth going over the result once more.
-const LEAST_DEPTH: usize = 128;
-
 /// The rows of a block where the right factor stays in the cache, a line of a left factor that is read by columns.
 const ROWS: usize = 16;
 
-/// From how many columns on a left factor that lies in columns is packed: each column that is copied serves as often.
-const MANY: usize = 48;
+/// From how many columns of the right factor on the left one is packed: each register of them is one more use of it.
+const MANY: usize = 192;
 
 /// So many bytes from its first column to its last, a left factor that lies in columns is read as it stands: what its columns
 /// push out of the first cache is still in the second.
@@ -65,29 +57,25 @@ struct Plan {
 
 impl Plan {
     fn of<V: Vector>(a: &Matrix<'_, V::Item>, b: &Matrix<'_, V::Item>) -> Self {
-        let most = if V::TILE.1 < 3 { NARROW_DEPTH } else { DEPTH };
-        // Small products are over before a division is.
-        let even = |most: usize| match a.columns {
-            depth if depth <= most => depth,
-            depth => depth.div_ceil(depth.div_ceil(most)),
-        };
-        let mut depth = even(most);
+        let size = size_of::<V::Item>();
         let as_it_stands = b.column_stride == 1
             && b.columns.is_multiple_of(V::LANES)
             && (b.rows * b.columns <= NEAR || a.rows <= V::TILE.0);
+        let most = if V::TILE.1 < 3 { NARROW_DEPTH } else { STRIP / (V::TILE.1 * V::LANES * size) };
+        // Small products are over before a division is.
+        let depth = if a.columns <= most { a.columns } else { a.columns.div_ceil(a.columns.div_ceil(most)) };
         let exact = b.columns.div_ceil(V::LANES) == V::WIDE.1;
         let tall = a.rows >= TALL * V::WIDE.0 && a.rows >= a.columns;
         let tile = if exact && tall { V::WIDE } else { V::TILE };
-        let far = a.column_stride * depth * size_of::<V::Item>() > NEAR_COLUMNS;
-        let packs_left = a.column_stride != 1 && far && depth >= WAIT && b.columns >= MANY;
-        if packs_left && depth < a.columns {
-            depth = even((PANELS / a.rows).clamp(LEAST_DEPTH.min(most), most));
-        }
-        // A right factor that stays in the cache: then the result is written row after row.
+        let far = a.column_stride * depth * size >= NEAR_COLUMNS;
+        let packs_left = depth >= WAIT && a.rows >= V::TILE.0 && b.columns >= MANY && (a.column_stride == 1 || far);
+        // A right factor that stays in the second cache: then the result is written row after row.
         let strip = tile.1 * V::LANES;
-        if depth * b.columns <= BLOCK && b.columns > strip && (a.rows > 256 || depth <= WAIT) {
+        if b.columns > strip && (a.rows > 256 || depth <= WAIT) {
+            let times = (b.columns * depth).div_ceil(BLOCK).max(1);
+            let width = b.columns.div_ceil(times).next_multiple_of(strip);
             let rows = if packs_left { ROWS.next_multiple_of(2 * tile.0) } else { ROWS };
-            return Plan { tile, depth, rows, width: b.columns, packs: !as_it_stands, packs_left };
+            return Plan { tile, depth, rows, width, packs: !as_it_stands, packs_left };
         }
         let blocks = a.rows * depth > BLOCK;
         let rows = if blocks { (BLOCK / depth).next_multiple_of(tile.0) } else { a.rows };
@@ -357,30 +345,39 @@ fn height(most: usize, left: usize) -> usize {
     }
 }
 
-/// A left factor that lies in columns, cut into panels of the height of a tile, column behind column: as the tiles read
-/// it. Columns that lie far apart would push each other out of the first cache.
+/// A left factor cut into panels of the height of a tile, column behind column: as the tiles read it, from one place
+/// instead of one for each row. Columns that lie far apart would push each other out of the first cache.
 #[inline(always)]
 fn pack_left<A: Real>(a: Matrix<'_, A>, high: usize, panels: &mut [A]) {
+    let mut row = 0;
+    if a.column_stride != 1 {
+        row = a.rows - a.rows % high;
+        pack_columns(a.part(0, row, 0, a.columns), high, panels);
+    }
+    while row < a.rows {
+        let rows = height(high, a.rows - row);
+        let (from, to) = (a.part(row, rows, 0, a.columns), &mut panels[row * a.columns..][..rows * a.columns]);
+        match a.column_stride {
+            1 => transpose(from.data, from.row_stride, rows, a.columns, to, rows),
+            _ => pack_columns(from, rows, to),
+        }
+        row += rows;
+    }
+}
+
+/// The same for a left factor that lies in columns, of as many rows as fill its panels.
+#[inline(always)]
+fn pack_columns<A: Real>(a: Matrix<'_, A>, high: usize, panels: &mut [A]) {
     /// Columns that are copied side by side, so that neither reading nor writing jumps at each step.
     const SIDE: usize = 8;
     let depth = a.columns;
-    let whole = a.rows - a.rows % high;
     for first in (0..depth).step_by(SIDE) {
         let steps = first..depth.min(first + SIDE);
-        for row in (0..whole).step_by(high) {
+        for row in (0..a.rows).step_by(high) {
             let to = &mut panels[row * depth + first * high..][..steps.len() * high];
             for (step, to) in steps.clone().zip(to.chunks_exact_mut(high)) {
                 to.copy_from_slice(&a.data[step * a.column_stride + row..][..high]);
             }
-        }
-        let mut row = whole;
-        while row < a.rows {
-            let rows = height(high, a.rows - row);
-            let to = &mut panels[row * depth + first * rows..][..steps.len() * rows];
-            for (step, to) in steps.clone().zip(to.chunks_exact_mut(rows)) {
-                to.copy_from_slice(&a.data[step * a.column_stride + row..][..rows]);
-            }
-            row += rows;
         }
     }
 }
