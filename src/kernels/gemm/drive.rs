@@ -368,15 +368,31 @@ fn pack_left<A: Real>(a: Matrix<'_, A>, high: usize, panels: &mut [A]) {
 /// The same for a left factor that lies in columns, of as many rows as fill its panels.
 #[inline(always)]
 fn pack_columns<A: Real>(a: Matrix<'_, A>, high: usize, panels: &mut [A]) {
+    // A length that the compiler knows is a register, and not a call.
+    match high {
+        8 => pack_high::<A, 8>(a, panels),
+        6 => pack_high::<A, 6>(a, panels),
+        4 => pack_high::<A, 4>(a, panels),
+        2 => pack_high::<A, 2>(a, panels),
+        _ => pack_high::<A, 1>(a, panels),
+    }
+}
+
+/// # Panics
+/// Where the rows do not fill panels of `HIGH` rows.
+#[inline(always)]
+fn pack_high<A: Real, const HIGH: usize>(a: Matrix<'_, A>, panels: &mut [A]) {
     /// Columns that are copied side by side, so that neither reading nor writing jumps at each step.
     const SIDE: usize = 8;
     let depth = a.columns;
+    assert!(a.rows.is_multiple_of(HIGH) && panels.len() >= a.rows * depth, "panels of another height");
     for first in (0..depth).step_by(SIDE) {
         let steps = first..depth.min(first + SIDE);
-        for row in (0..a.rows).step_by(high) {
-            let to = &mut panels[row * depth + first * high..][..steps.len() * high];
-            for (step, to) in steps.clone().zip(to.chunks_exact_mut(high)) {
-                to.copy_from_slice(&a.data[step * a.column_stride + row..][..high]);
+        for row in (0..a.rows).step_by(HIGH) {
+            let (to, _) = panels[row * depth + first * HIGH..].as_chunks_mut::<HIGH>();
+            for (step, to) in steps.clone().zip(to) {
+                let (from, _) = a.data[step * a.column_stride + row..].as_chunks::<HIGH>();
+                *to = from[0];
             }
         }
     }
