@@ -43,6 +43,8 @@ unsafe impl Send for JobCell {}
 pub(crate) struct Workers {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
+    /// When work that they might have shared was last finished.
+    last: Option<Instant>,
 }
 
 impl Workers {
@@ -58,7 +60,7 @@ impl Workers {
             start: Default::default(),
             done: Default::default(),
         };
-        Workers { shared: Arc::new(shared), threads: Vec::new() }
+        Workers { shared: Arc::new(shared), threads: Vec::new(), last: None }
     }
 
     /// Calls `job(0)` here and `job(1)` to `job(threads - 1)` on other threads, and returns when all have returned.
@@ -77,17 +79,45 @@ impl Workers {
         // SAFETY: `&mut self` and the wait in `Finish` mean that no thread takes part in a job now, so none reads.
         unsafe { *shared.job.0.get() = Some(lasting) };
         shared.remaining.store(threads - 1, Ordering::Relaxed);
-        let number = (shared.ticket.load(Ordering::Relaxed) >> 16) + 1;
-        shared.ticket.store(number << 16 | threads as u64, Ordering::SeqCst);
-        if shared.sleepers.load(Ordering::SeqCst) > 0 {
-            drop(lock(&shared.start.0));
-            shared.start.1.notify_all();
-        }
+        self.publish(threads);
         let finish = Finish(shared);
         job(0);
         drop(finish);
         if shared.panicked.swap(false, Ordering::Relaxed) {
             panic!("a worker thread panicked");
+        }
+    }
+
+    /// Whether so many threads, the calling one included, would begin a job at once. Those that sleep take longer to wake
+    /// than short work takes one thread.
+    pub(crate) fn are_awake(&self, threads: usize) -> bool {
+        self.threads.len() + 1 >= threads && self.shared.sleepers.load(Ordering::SeqCst) == 0
+    }
+
+    /// Whether the last work was finished so lately that threads would still be awake.
+    pub(crate) fn are_in_demand(&self) -> bool {
+        self.last.is_some_and(|last| last.elapsed() < SPIN)
+    }
+
+    /// Remembers when work was finished, by however many threads.
+    pub(crate) fn finished(&mut self) {
+        self.last = Some(Instant::now());
+    }
+
+    /// Wakes so many threads for the next job, and waits for none.
+    pub(crate) fn wake(&mut self, threads: usize) {
+        self.ensure(threads.saturating_sub(1));
+        // A job in which nobody takes part.
+        self.publish(0);
+    }
+
+    fn publish(&self, threads: usize) {
+        let shared = &*self.shared;
+        let number = (shared.ticket.load(Ordering::Relaxed) >> 16) + 1;
+        shared.ticket.store(number << 16 | threads as u64, Ordering::SeqCst);
+        if shared.sleepers.load(Ordering::SeqCst) > 0 {
+            drop(lock(&shared.start.0));
+            shared.start.1.notify_all();
         }
     }
 
@@ -221,6 +251,24 @@ mod tests {
                 assert_eq!(count.load(Ordering::Relaxed), usize::from(thread < threads), "round {round}");
             }
         }
+    }
+
+    #[test]
+    fn threads_are_woken_without_a_job_and_tell_that_they_are() {
+        let mut workers = Workers::new();
+        assert!(workers.are_awake(1) && !workers.are_awake(2) && !workers.are_in_demand());
+        workers.run(2, &|_| {});
+        let patience = Instant::now() + Duration::from_secs(60);
+        while workers.are_awake(2) {
+            assert!(Instant::now() < patience, "a thread that has nothing to do sleeps");
+            std::thread::sleep(SPIN);
+        }
+        while !workers.are_awake(2) {
+            assert!(Instant::now() < patience, "a thread that is called comes");
+            workers.wake(2);
+            std::thread::yield_now();
+        }
+        workers.run(2, &|_| {});
     }
 
     #[test]

@@ -18,6 +18,9 @@ use crate::tensor::{Tensor, values, values_mut};
 /// that nothing is allocated.
 const MOST: usize = 32;
 
+/// Below so many floating-point operations threads that sleep are not waited for: to wake them takes as long.
+const WAKE_FROM: f64 = 4e7;
+
 /// What one thread makes of its rows.
 type Part<A> = Mutex<Option<Result<Tensor<A>>>>;
 
@@ -26,16 +29,26 @@ impl<A: Scalar> Trainer<A> {
     pub(super) fn predict_shared(&self, model: &dyn Layer<A>, x: &Tensor<A>) -> Result<Tensor<A>> {
         let rows = x.shape()[0];
         let threads = self.threads.min(rows).min(MOST);
-        if threads < 2 || !is_worth_a_fork(2.0 * operations(model, &x.shape()[1..], rows)) {
+        let operations = 2.0 * operations(model, &x.shape()[1..], rows);
+        if threads < 2 || !is_worth_a_fork(operations) {
             return outputs(model, x, 0..rows);
         }
         // Taken where a layer predicts with the trainer that runs it: then this thread works alone.
         let Ok(mut workers) = self.serving.try_lock() else { return outputs(model, x, 0..rows) };
+        if operations < WAKE_FROM && !workers.are_awake(threads) {
+            if workers.are_in_demand() {
+                workers.wake(threads);
+            }
+            let outputs = outputs(model, x, 0..rows);
+            workers.finished();
+            return outputs;
+        }
         let parts: [Part<A>; MOST] = [const { Mutex::new(None) }; MOST];
         workers.run(threads, &|thread| {
             let outputs = outputs(model, x, part(rows, threads, thread));
             *parts[thread].lock().unwrap_or_else(PoisonError::into_inner) = Some(outputs);
         });
+        workers.finished();
         with_context(|ctx| join(rows, parts.into_iter().take(threads), ctx))
     }
 }

@@ -98,6 +98,7 @@ unsafe fn down<V: Vector, const PARTLY: bool>(
             row += match a.rows - row {
                 ROWS.. => rows::<V, ROWS, PARTLY>(a.columns, left, b, target, mask, finish),
                 4.. => rows::<V, 4, PARTLY>(a.columns, left, b, target, mask, finish),
+                2.. => rows::<V, 2, PARTLY>(a.columns, left, b, target, mask, finish),
                 _ => rows::<V, 1, PARTLY>(a.columns, left, b, target, mask, finish),
             };
         }

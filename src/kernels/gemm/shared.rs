@@ -27,6 +27,8 @@ const MOST: usize = 32;
 struct Help {
     workers: Arc<Mutex<Workers>>,
     threads: usize,
+    /// Whether rows come in quick succession, once a product has asked.
+    in_demand: Option<bool>,
 }
 
 thread_local! {
@@ -47,7 +49,7 @@ pub(crate) fn with_help<R>(workers: &Arc<Mutex<Workers>>, threads: usize, work: 
     if threads < 2 {
         return work();
     }
-    let help = Help { workers: Arc::clone(workers), threads: threads.min(MOST) };
+    let help = Help { workers: Arc::clone(workers), threads: threads.min(MOST), in_demand: None };
     let _lent = Lent(HELP.replace(Some(help)));
     work()
 }
@@ -92,27 +94,49 @@ pub(super) fn column<A: Real>(level: Level, b: Matrix<'_, A>, x: &[A], beta: A, 
 
 /// Calls `make` for all of `out`, or for parts of it on several threads where somebody lends them. Parts are of whole
 /// units, save for the last; `make` is told with which unit its part begins.
+///
+/// Threads that sleep are not waited for: to wake them takes longer than the product. They are called for the next time
+/// where one row follows another.
 fn share<A: Real>(out: &mut [A], unit: usize, make: &(dyn Fn(usize, &mut [A]) + Sync)) {
-    let Some(help) = HELP.take() else { return make(0, out) };
-    let units = out.len().div_ceil(unit);
-    let threads = help.threads.min(units);
+    let Some(mut help) = HELP.take() else { return make(0, out) };
+    let threads = help.threads.min(out.len().div_ceil(unit));
     match help.workers.try_lock() {
         Ok(mut workers) if threads > 1 => {
-            let first = |thread: usize| thread * units / threads;
-            let mut left = out;
-            let parts: [_; MOST] = array::from_fn(|thread| {
-                let end = if thread < threads { (first(thread + 1) - first(thread)) * unit } else { 0 };
-                Mutex::new(left.split_off_mut(..end.min(left.len())).unwrap_or_default())
-            });
-            workers.run(threads, &|thread| {
-                let mut part = parts[thread].lock().unwrap_or_else(PoisonError::into_inner);
-                make(first(thread), &mut part);
-            });
+            let in_demand = *help.in_demand.get_or_insert_with(|| workers.are_in_demand());
+            if workers.are_awake(threads) {
+                make_parts(&mut workers, threads, out, unit, make);
+            } else {
+                if in_demand {
+                    workers.wake(threads);
+                }
+                make(0, out);
+            }
+            workers.finished();
         }
         // Another thread predicts with the same trainer meanwhile: there is work for all.
         _ => make(0, out),
     }
     HELP.set(Some(help));
+}
+
+fn make_parts<A: Real>(
+    workers: &mut Workers,
+    threads: usize,
+    out: &mut [A],
+    unit: usize,
+    make: &(dyn Fn(usize, &mut [A]) + Sync),
+) {
+    let units = out.len().div_ceil(unit);
+    let first = |thread: usize| thread * units / threads;
+    let mut left = out;
+    let parts: [_; MOST] = array::from_fn(|thread| {
+        let end = if thread < threads { (first(thread + 1) - first(thread)) * unit } else { 0 };
+        Mutex::new(left.split_off_mut(..end.min(left.len())).unwrap_or_default())
+    });
+    workers.run(threads, &|thread| {
+        let mut part = parts[thread].lock().unwrap_or_else(PoisonError::into_inner);
+        make(first(thread), &mut part);
+    });
 }
 
 #[cfg(test)]
@@ -138,6 +162,8 @@ mod tests {
         for (rows, columns) in [(784, 512), (300, 1001), (2000, 70), (7, 40_000), (140_000, 1), (400, 500)] {
             let alone = products::<A>(rows, columns);
             for threads in [1, 2, 3, 5, 40] {
+                // Threads that have just had a job are awake.
+                workers.lock().unwrap().run(threads.min(MOST), &|_| {});
                 let shared = with_help(&workers, threads, || products::<A>(rows, columns));
                 assert_eq!(alone, shared, "{rows}x{columns} on {threads} threads");
             }
@@ -149,6 +175,22 @@ mod tests {
     fn any_number_of_threads_makes_the_same_bits() {
         check::<f32>();
         check::<f64>();
+    }
+
+    #[test]
+    fn parts_are_of_whole_units_and_leave_nothing_out() {
+        let mut workers = Workers::new();
+        for (length, unit) in [(100, 7), (64, 16), (5, 5), (33, 1)] {
+            for threads in [1, 2, 3, 5] {
+                let threads = threads.min(usize::div_ceil(length, unit));
+                let mut out = vec![0.0_f64; length];
+                make_parts(&mut workers, threads, &mut out, unit, &|first, part| {
+                    part.iter_mut().zip(first * unit..).for_each(|(x, at)| *x += at as f64);
+                });
+                let all: Vec<f64> = (0..length).map(|at| at as f64).collect();
+                assert_eq!(out, all, "{length} in units of {unit} on {threads} threads");
+            }
+        }
     }
 
     #[test]

@@ -3,12 +3,13 @@
 use super::super::math::Real;
 use super::{Ending, Matrix};
 
-/// The most multiplications of such a product.
+/// The most multiplications of such a product, and the most rows: from eight on a tile is full.
 const MOST: usize = 128;
+const MOST_ROWS: usize = 7;
 
 /// Not where there is no depth, and so no element to begin with.
 pub(super) fn is_tiny<A>(a: &Matrix<'_, A>, b: &Matrix<'_, A>) -> bool {
-    (1..=MOST).contains(&(a.rows * a.columns * b.columns))
+    a.rows <= MOST_ROWS && (1..=MOST).contains(&(a.rows * a.columns * b.columns))
 }
 
 /// c = ending(a b), sum by sum.
