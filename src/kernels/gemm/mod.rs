@@ -4,6 +4,7 @@ mod drive;
 mod few;
 mod line;
 mod narrow;
+mod rows;
 mod shared;
 mod tile;
 mod tiny;
@@ -144,6 +145,9 @@ pub(crate) fn gemm<A: Real>(a: Matrix<'_, A>, b: Matrix<'_, A>, c: &mut [A], row
     }
     let best = level();
     if with_a_line(best, &a, &b, c, row_stride, ending) {
+        return;
+    }
+    if rows::product(best, &a, &b, c, row_stride, ending) {
         return;
     }
     if few::is_few(&a, &b) {
@@ -318,7 +322,19 @@ mod tests {
     #[test]
     fn every_orientation_stride_and_ending_agrees_with_ndarray_on_every_instruction_set() {
         let small = [(1, 1, 1), (1, 5, 7), (1, 64, 64), (1, 30, 150), (3, 4, 1), (40, 33, 1), (4, 3, 2), (5, 64, 9)];
-        let thin = [(19, 600, 3), (70, 9, 4), (16, 16, 16), (9, 256, 5), (33, 17, 65), (12, 30, 24), (8, 0, 5)];
+        let thin = [
+            (19, 600, 3),
+            (30, 1, 70),
+            (21, 2, 417),
+            (7, 448, 10),
+            (2, 70, 32),
+            (70, 9, 4),
+            (16, 16, 16),
+            (9, 256, 5),
+            (33, 17, 65),
+            (12, 30, 24),
+            (8, 0, 5),
+        ];
         // More depth than is summed up at once, more rows than a block, more columns than are packed at once.
         let large = [
             (7, 5, 83),
