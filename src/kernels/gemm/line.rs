@@ -36,6 +36,10 @@ unsafe fn add_rows<V: Vector>(x: &[V::Item], b: Matrix<'_, V::Item>, beta: V::It
             add_some::<V, ROWS>(x, b, from, y);
             from += ROWS;
         }
+        while from + 2 <= b.rows {
+            add_some::<V, 2>(x, b, from, y);
+            from += 2;
+        }
         while from < b.rows {
             add_some::<V, 1>(x, b, from, y);
             from += 1;
