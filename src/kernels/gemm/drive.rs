@@ -33,9 +33,6 @@ const MANY: usize = 192;
 /// push out of the first cache is still in the second.
 const NEAR_COLUMNS: usize = 1 << 18;
 
-/// The most columns that are packed at once where the left factor is larger than a block.
-const WIDTH: usize = 1024;
-
 /// From how many tiles' height on wide tiles leave few rows over. Long sums of few rows are faster in others all the same.
 const TALL: usize = 8;
 
@@ -77,9 +74,8 @@ impl Plan {
             let rows = if packs_left { ROWS.next_multiple_of(2 * tile.0) } else { ROWS };
             return Plan { tile, depth, rows, width, packs: !as_it_stands, packs_left };
         }
-        let blocks = a.rows * depth > BLOCK;
-        let rows = if blocks { (BLOCK / depth).next_multiple_of(tile.0) } else { a.rows };
-        Plan { tile, depth, rows, width: if blocks { WIDTH } else { b.columns }, packs: !as_it_stands, packs_left }
+        let rows = if a.rows * depth > BLOCK { (BLOCK / depth).next_multiple_of(tile.0) } else { a.rows };
+        Plan { tile, depth, rows, width: b.columns, packs: !as_it_stands, packs_left }
     }
 
     /// What comes after the block of the rows from `row` and the depth from `from` on: the next block of the left factor, and the

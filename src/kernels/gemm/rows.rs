@@ -29,60 +29,31 @@ pub(super) fn product<A: Real>(
 ) -> bool {
     let shallow = (1..=SHALLOW).contains(&a.columns) && b.columns >= WIDE;
     let dots = b.column_stride != 1 && a.rows <= ROWS && b.columns <= COLUMNS && a.columns >= DEEP;
-    if shallow {
-        add_rows(level, a, b, c, row_stride, ending);
-    } else if dots {
-        make_dots(level, a, b, c, row_stride, ending);
+    if !(shallow || dots) {
+        return false;
     }
-    shallow || dots
-}
-
-/// Each row of c from the one or two rows of b.
-fn add_rows<A: Real>(
-    level: Level,
-    a: &Matrix<'_, A>,
-    b: &Matrix<'_, A>,
-    c: &mut [A],
-    row_stride: usize,
-    ending: Ending<'_, A>,
-) {
-    let mut turned = Scratch::of(if b.column_stride == 1 { 0 } else { b.rows * b.columns });
-    let b = if b.column_stride == 1 {
-        *b
-    } else {
-        transpose(b.data, b.column_stride, b.columns, b.rows, &mut turned, b.columns);
-        Matrix::row_major(&turned, b.rows, b.columns)
-    };
+    let (mut left, mut right) = (Scratch::of(0), Scratch::of(0));
+    let a = by_rows(*a, &mut left);
+    let b = if shallow { by_rows(*b, &mut right) } else { *b };
     for row in 0..a.rows {
         let c = &mut c[row * row_stride..][..b.columns];
-        let mut x = [A::zero(); SHALLOW];
-        for (step, x) in x.iter_mut().enumerate().take(a.columns) {
-            *x = a.data[row * a.row_stride + step * a.column_stride];
+        let x = &a.data[row * a.row_stride..][..a.columns];
+        match b.column_stride {
+            1 => line::row(level, x, b, ending.beta, c),
+            _ => line::column(level, b.t(), x, ending.beta, c),
         }
-        line::row(level, &x[..a.columns], b, ending.beta, c);
         ending.finish(c, b.columns);
     }
+    true
 }
 
-/// Each row of c as products of a row of a with the columns of b.
-fn make_dots<A: Real>(
-    level: Level,
-    a: &Matrix<'_, A>,
-    b: &Matrix<'_, A>,
-    c: &mut [A],
-    row_stride: usize,
-    ending: Ending<'_, A>,
-) {
-    let mut turned = Scratch::of(if a.column_stride == 1 { 0 } else { a.rows * a.columns });
-    let a = if a.column_stride == 1 {
-        *a
-    } else {
-        transpose(a.data, a.column_stride, a.columns, a.rows, &mut turned, a.columns);
-        Matrix::row_major(&turned, a.rows, a.columns)
-    };
-    for row in 0..a.rows {
-        let c = &mut c[row * row_stride..][..b.columns];
-        line::column(level, b.t(), &a.data[row * a.row_stride..][..a.columns], ending.beta, c);
-        ending.finish(c, b.columns);
+/// The same matrix with its columns side by side: as it is, or turned in a room that is made for it.
+fn by_rows<'m, A: Real>(matrix: Matrix<'m, A>, room: &'m mut Scratch<A>) -> Matrix<'m, A> {
+    let Matrix { rows, columns, .. } = matrix;
+    if matrix.column_stride == 1 {
+        return matrix;
     }
+    *room = Scratch::of(rows * columns);
+    transpose(matrix.data, matrix.column_stride, columns, rows, room, columns);
+    Matrix::row_major(room, rows, columns)
 }
